@@ -1,0 +1,5 @@
+"""Run the command line with `python -m heliobus`."""
+
+from heliobus.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Values only: quantities, points, roles, readings, commands. No I/O, no asyncio."""

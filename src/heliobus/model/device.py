@@ -1,0 +1,41 @@
+"""What is known of a device beside its values: its identity and the points it has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from heliobus.model.point import Point
+from heliobus.model.role import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the device says it is. `serial` is text (leading zeros count), None where the device has none.
+
+    `firmware` is as the vendor prints it (`1.1.42`). `details` holds more lines for people, such as the network name.
+    """
+
+    vendor: str
+    model: str
+    serial: str | None = None
+    firmware: str | None = None
+    hardware: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device the owner has: what he calls it, where it is, and what it can say.
+
+    `name` is the owner's name in the config and the key of readings; `short` the driver's short name (`tristar`);
+    `address` where it is, for people (`Modbus TCP 192.0.2.4, unit 1`); `key` a stable text for names, instances and
+    history: short name and serial number, or short name and address where there is no serial.
+    """
+
+    name: str
+    driver: str
+    short: str
+    role: Role
+    address: str
+    identity: Identity
+    points: Mapping[str, Point]
+    key: str

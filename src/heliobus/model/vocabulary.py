@@ -1,0 +1,179 @@
+"""The closed vocabulary of points, grouped by what they describe. Drivers may add points of their own beside it.
+
+Signs: battery current and power + = into the battery; grid + = from the grid; energies only grow.
+"""
+
+from heliobus.model.point import Category, Point
+from heliobus.model.quantity import (
+    AMPERE,
+    AMPERE_HOUR,
+    CELL_VOLT,
+    CELSIUS,
+    COUNT,
+    DAY,
+    ENUM,
+    FLAGS,
+    HERTZ,
+    HOUR,
+    KILOWATT_HOUR,
+    MILLISECOND,
+    NUMBER,
+    PERCENT,
+    POWER_FACTOR,
+    SECOND,
+    TEXT,
+    VOLT,
+    VOLT_AMPERE,
+    WATT,
+    WATT_HOUR,
+    Quantity,
+)
+
+DIAGNOSTIC = Category.DIAGNOSTIC
+SETTING = Category.SETTING
+
+VOCABULARY: dict[str, Point] = {}
+
+
+def _point(
+    name: str, quantity: Quantity, doc: str, category: Category = Category.MEASUREMENT, words: dict[int, str] | None = None
+) -> Point:
+    point = Point(name, quantity, doc, category, words or {})
+    VOCABULARY[name] = point
+    return point
+
+
+# Numbers of VE.Direct's CS field, which the field's tools know.
+CHARGER_STATES = {
+    0: "off",
+    2: "fault",
+    3: "bulk",
+    4: "absorption",
+    5: "float",
+    6: "storage",
+    7: "equalize",
+    11: "power supply",
+    252: "external control",
+}
+# Numbers of VE.Direct's ERR field.
+CHARGER_ERRORS = {
+    0: "none",
+    1: "battery too hot",
+    2: "battery voltage high",
+    3: "battery temperature sensor miswired",
+    5: "battery temperature sensor lost",
+    6: "battery voltage sense miswired",
+    8: "battery voltage sense lost",
+    17: "charger too hot",
+    18: "charger over-current",
+    22: "charger temperature sensor failed",
+    27: "charger short circuit",
+    28: "power stage failed",
+    33: "input voltage high",
+    67: "battery control lost",
+    113: "memory failed",
+    116: "calibration lost",
+    119: "settings invalid or edited",
+}
+MPP_MODES = {0: "off", 1: "limited", 2: "tracking"}
+SWITCH = {0: "off", 1: "on"}
+
+# Battery side of any device
+BATTERY_VOLTAGE = _point("battery_voltage", VOLT, "Battery voltage, the best the device has")
+BATTERY_CURRENT = _point("battery_current", AMPERE, "Battery current, + into the battery")
+BATTERY_POWER = _point("battery_power", WATT, "Battery power, + into the battery")
+BATTERY_TEMPERATURE = _point("battery_temperature", CELSIUS, "Temperature of the battery")
+SOC = _point("soc", PERCENT, "State of charge")
+SOH = _point("soh", PERCENT, "State of health")
+CAPACITY = _point("capacity", AMPERE_HOUR, "Remaining capacity")
+CAPACITY_FULL = _point("capacity_full", AMPERE_HOUR, "Capacity when full")
+CYCLES = _point("cycles", COUNT, "Charge cycles")
+CELL_VOLTAGE_MIN = _point("cell_voltage_min", CELL_VOLT, "Lowest cell voltage")
+CELL_VOLTAGE_MAX = _point("cell_voltage_max", CELL_VOLT, "Highest cell voltage")
+MAX_CHARGE_VOLTAGE = _point("max_charge_voltage", VOLT, "Charge voltage the battery asks for")
+MAX_CHARGE_CURRENT = _point("max_charge_current", AMPERE, "Charge current the battery allows")
+MAX_DISCHARGE_CURRENT = _point("max_discharge_current", AMPERE, "Discharge current the battery allows")
+
+# Array side
+PV_VOLTAGE = _point("pv_voltage", VOLT, "Array voltage")
+PV_CURRENT = _point("pv_current", AMPERE, "Array current")
+PV_POWER = _point("pv_power", WATT, "Power won from the array, the best figure the device has")
+
+# The charger itself
+CHARGER_STATE = _point("charger_state", ENUM, "Charge stage, numbers as VE.Direct CS", words=CHARGER_STATES)
+CHARGER_ERROR = _point("charger_error", ENUM, "Most severe error, numbers as VE.Direct ERR", words=CHARGER_ERRORS)
+CHARGER_ENABLED = _point("charger_enabled", ENUM, "Whether the charger is allowed to charge", words=SWITCH)
+MPP_MODE = _point("mpp_mode", ENUM, "Operation of the maximum power point tracker", words=MPP_MODES)
+OFF_REASON = _point(
+    "off_reason",
+    FLAGS,
+    "Why the charger is off, bits as VE.Direct OR",
+    words={0: "no input power", 1: "power switch", 2: "mode register", 3: "remote input", 4: "protection", 8: "analysing input"},
+)
+TARGET_VOLTAGE = _point("target_voltage", VOLT, "Voltage the charger regulates to now, temperature compensated")
+HIGH_TEMPERATURE = _point("high_temperature", ENUM, "Output reduced by heat: 0 no, 1 warning, 2 alarm", words={0: "no", 1: "warning", 2: "alarm"})
+EQUALIZE_REQUESTED = _point("equalize_requested", ENUM, "Whether an equalize is requested", words=SWITCH)
+LOAD_VOLTAGE = _point("load_voltage", VOLT, "Load output voltage")
+LOAD_CURRENT = _point("load_current", AMPERE, "Load output current")
+LOAD_POWER = _point("load_power", WATT, "Load output power")
+LOAD_STATE = _point("load_state", ENUM, "Load output", words=SWITCH)
+
+# Raw counters of a charger, food of the ledger
+ENERGY_DAY_COUNTER = _point("energy_day_counter", WATT_HOUR, "The device's own day counter of energy; its day ends when the device likes", DIAGNOSTIC)
+ENERGY_TOTAL_COUNTER = _point("energy_total_counter", KILOWATT_HOUR, "The device's own lifetime counter of energy", DIAGNOSTIC)
+ENERGY_RESETTABLE_COUNTER = _point("energy_resettable_counter", KILOWATT_HOUR, "The device's own counter of energy that its owner may reset", DIAGNOSTIC)
+CHARGE_DAY_COUNTER = _point("charge_day_counter", AMPERE_HOUR, "The device's own day counter of charge", DIAGNOSTIC)
+CHARGE_TOTAL_COUNTER = _point("charge_total_counter", AMPERE_HOUR, "The device's own lifetime counter of charge", DIAGNOSTIC)
+CHARGE_RESETTABLE_COUNTER = _point("charge_resettable_counter", AMPERE_HOUR, "The device's own counter of charge that its owner may reset", DIAGNOSTIC)
+TIME_ABSORPTION_COUNTER = _point("time_absorption_counter", SECOND, "Absorption time of the device's day", DIAGNOSTIC)
+TIME_EQUALIZE_COUNTER = _point("time_equalize_counter", SECOND, "Equalize time of the device's day", DIAGNOSTIC)
+TIME_FLOAT_COUNTER = _point("time_float_counter", SECOND, "Float time of the device's day", DIAGNOSTIC)
+DAY_BATTERY_VOLTAGE_MIN = _point("day_battery_voltage_min", VOLT, "Lowest battery voltage of the device's day", DIAGNOSTIC)
+DAY_BATTERY_VOLTAGE_MAX = _point("day_battery_voltage_max", VOLT, "Highest battery voltage of the device's day", DIAGNOSTIC)
+DAY_PV_VOLTAGE_MAX = _point("day_pv_voltage_max", VOLT, "Highest array voltage of the device's day", DIAGNOSTIC)
+DAY_POWER_MAX = _point("day_power_max", WATT, "Highest output power of the device's day", DIAGNOSTIC)
+OPERATING_HOURS = _point("operating_hours", HOUR, "Hours of operation", DIAGNOSTIC)
+RATED_CURRENT = _point("rated_current", AMPERE, "Largest charge current of this model", DIAGNOSTIC)
+
+# Written by the ledger
+YIELD_TODAY = _point("yield_today", KILOWATT_HOUR, "Energy won since local midnight")
+YIELD_TOTAL = _point("yield_total", KILOWATT_HOUR, "Energy won in the device's life; never shrinks")
+
+# AC and DC meters
+AC_VOLTAGE = _point("ac_voltage", VOLT, "AC voltage")
+AC_CURRENT = _point("ac_current", AMPERE, "AC current")
+AC_POWER = _point("ac_power", WATT, "AC power")
+AC_APPARENT_POWER = _point("ac_apparent_power", VOLT_AMPERE, "AC apparent power")
+AC_FREQUENCY = _point("ac_frequency", HERTZ, "AC frequency")
+AC_POWER_FACTOR = _point("ac_power_factor", POWER_FACTOR, "AC power factor")
+DC_VOLTAGE = _point("dc_voltage", VOLT, "DC voltage")
+DC_CURRENT = _point("dc_current", AMPERE, "DC current")
+DC_POWER = _point("dc_power", WATT, "DC power")
+ENERGY_FORWARD = _point("energy_forward", KILOWATT_HOUR, "Energy consumed (loads, grid) or produced (sources)")
+ENERGY_REVERSE = _point("energy_reverse", KILOWATT_HOUR, "Energy given back to the grid")
+
+# Health of the device on its bus, counted by the bus
+BUS_REQUESTS = _point("bus_requests", COUNT, "Requests sent to this device", DIAGNOSTIC)
+BUS_TIMEOUTS = _point("bus_timeouts", COUNT, "Requests of this device without an answer", DIAGNOSTIC)
+BUS_BAD_FRAMES = _point("bus_bad_frames", COUNT, "Answers of this device that were not what they should be", DIAGNOSTIC)
+BUS_REFUSALS = _point("bus_refusals", COUNT, "Requests this device refused", DIAGNOSTIC)
+BUS_LATENCY = _point("bus_latency", MILLISECOND, "Time this device takes to answer, filtered", DIAGNOSTIC)
+BUS_LOAD = _point("bus_load", PERCENT, "Share of the last minute in which the bus was busy", DIAGNOSTIC)
+BUS_FOREIGN_FRAMES = _point("bus_foreign_frames", COUNT, "Frames of another master seen on the bus", DIAGNOSTIC)
+BUS_RECONNECTS = _point("bus_reconnects", COUNT, "Times the link was opened again", DIAGNOSTIC)
+
+# Other words several families share
+NOMINAL_VOLTAGE = _point("nominal_voltage", NUMBER, "Nominal voltage of the battery system, in volts", DIAGNOSTIC)
+DAYS_SINCE_EQUALIZE = _point("days_since_equalize", DAY, "Days since the last equalize", DIAGNOSTIC)
+FAULT_TEXT = _point("fault_text", TEXT, "All faults and alarms in words, empty when there is none")
+
+HEALTH_POINTS = (
+    BUS_REQUESTS,
+    BUS_TIMEOUTS,
+    BUS_BAD_FRAMES,
+    BUS_REFUSALS,
+    BUS_LATENCY,
+    BUS_LOAD,
+    BUS_FOREIGN_FRAMES,
+    BUS_RECONNECTS,
+)

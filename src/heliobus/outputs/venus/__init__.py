@@ -1,0 +1,1 @@
+"""Victron Venus OS over D-Bus."""

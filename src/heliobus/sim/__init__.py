@@ -1,0 +1,1 @@
+"""Simulated devices, written from the reference pages, that speak the real wire."""

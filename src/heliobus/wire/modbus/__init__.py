@@ -1,0 +1,1 @@
+"""A sans-IO Modbus core: bytes in, values out."""
