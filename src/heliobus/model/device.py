@@ -26,12 +26,15 @@ class Identity:
 class Device:
     """A device the owner has: what he calls it, where it is, and what it can say.
 
-    `name` is the owner's name in the config and the key of readings; `short` the driver's short name (`tristar`);
-    `address` where it is, for people (`Modbus TCP 192.0.2.4, unit 1`); `key` a stable text for names, instances and
-    history: short name and serial number, or short name and address where there is no serial.
+    `name` is the key of readings, unique in the site; `label` what the owner calls it, empty if he gave no name.
+    `short` is the driver's short name (`tristar`), `number` counts the devices of one short name from 0 and stays with
+    the serial number. `address` is where it is, for people (`Modbus TCP 192.0.2.4, unit 1`). `key` is a stable text of
+    letters, digits and underscores for names, instances and history: short name and serial number
+    (`tristar_10170296`), or short name and address where there is no serial.
     """
 
     name: str
+    label: str
     driver: str
     short: str
     role: Role
@@ -39,3 +42,4 @@ class Device:
     identity: Identity
     points: Mapping[str, Point]
     key: str
+    number: int
