@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 LocalTime = Callable[[float], datetime]
 """UTC seconds since 1970 → local date and time."""
@@ -36,6 +36,6 @@ def _by_c_library(zone: str) -> LocalTime:
     time.tzset()
 
     def convert(moment: float) -> datetime:
-        return datetime.fromtimestamp(moment, timezone.utc).astimezone()
+        return datetime.fromtimestamp(moment, UTC).astimezone()
 
     return convert

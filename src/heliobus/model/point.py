@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from heliobus.model.quantity import Kind, Quantity
 
 Value = float | int | str | None
-
-_NO_WORDS: Mapping[int, str] = MappingProxyType({})
 
 
 class Category(StrEnum):
@@ -32,7 +29,7 @@ class Point:
     quantity: Quantity
     doc: str
     category: Category = Category.MEASUREMENT
-    words: Mapping[int, str] = field(default=_NO_WORDS, hash=False)
+    words: Mapping[int, str] = field(default_factory=dict, hash=False)
     decimals: int = -1
     low: float | None = None
     high: float | None = None

@@ -37,12 +37,8 @@ VOLT = Quantity("volt", Kind.NUMBER, "V", 2, -1_000, 1_000, "voltage", "measurem
 CELL_VOLT = Quantity("cell_volt", Kind.NUMBER, "V", 3, 0, 10, "voltage", "measurement", "volts")
 AMPERE = Quantity("ampere", Kind.NUMBER, "A", 2, -2_000, 2_000, "current", "measurement", "amperes")
 WATT = Quantity("watt", Kind.NUMBER, "W", 1, -200_000, 200_000, "power", "measurement", "watts")
-VOLT_AMPERE = Quantity(
-    "volt_ampere", Kind.NUMBER, "VA", 1, 0, 200_000, "apparent_power", "measurement", "volt_amperes"
-)
-KILOWATT_HOUR = Quantity(
-    "kilowatt_hour", Kind.NUMBER, "kWh", 2, 0, 1e9, "energy", "total_increasing", "kilowatt_hours"
-)
+VOLT_AMPERE = Quantity("volt_ampere", Kind.NUMBER, "VA", 1, 0, 200_000, "apparent_power", "measurement", "volt_amperes")
+KILOWATT_HOUR = Quantity("kilowatt_hour", Kind.NUMBER, "kWh", 2, 0, 1e9, "energy", "total_increasing", "kilowatt_hours")
 WATT_HOUR = Quantity("watt_hour", Kind.NUMBER, "Wh", 0, 0, 1e9, "energy", "total_increasing", "watt_hours")
 AMPERE_HOUR = Quantity("ampere_hour", Kind.NUMBER, "Ah", 1, -1e9, 1e9, None, "measurement", "ampere_hours")
 CELSIUS = Quantity("celsius", Kind.NUMBER, "°C", 1, -60, 200, "temperature", "measurement", "celsius")

@@ -32,9 +32,7 @@ _AC = RolePoints(
     frozenset({"ac_voltage", "ac_current", "ac_power"}),
     frozenset({"ac_frequency", "ac_power_factor", "ac_apparent_power", "energy_forward", "energy_reverse"}),
 )
-_DC = RolePoints(
-    frozenset({"dc_voltage", "dc_current", "dc_power"}), frozenset({"energy_forward", "energy_reverse"})
-)
+_DC = RolePoints(frozenset({"dc_voltage", "dc_current", "dc_power"}), frozenset({"energy_forward", "energy_reverse"}))
 
 ROLES: dict[Role, RolePoints] = {
     Role.SOLAR_CHARGER: RolePoints(

@@ -106,9 +106,7 @@ PV_POWER = _point("pv_power", WATT, "Power won from the array, the best figure t
 
 # The charger itself
 CHARGER_STATE = _point("charger_state", ENUM, "Charge stage, numbers as VE.Direct CS", words=CHARGER_STATES)
-CHARGER_ERROR = _point(
-    "charger_error", ENUM, "Most severe error, numbers as VE.Direct ERR", words=CHARGER_ERRORS
-)
+CHARGER_ERROR = _point("charger_error", ENUM, "Most severe error, numbers as VE.Direct ERR", words=CHARGER_ERRORS)
 CHARGER_ENABLED = _point("charger_enabled", ENUM, "Whether the charger is allowed to charge", words=SWITCH)
 MPP_MODE = _point("mpp_mode", ENUM, "Operation of the maximum power point tracker", words=MPP_MODES)
 OFF_REASON = _point(
@@ -124,21 +122,15 @@ OFF_REASON = _point(
         8: "analysing input",
     },
 )
-TARGET_VOLTAGE = _point(
-    "target_voltage", VOLT, "Voltage the charger regulates to now, temperature compensated"
-)
+TARGET_VOLTAGE = _point("target_voltage", VOLT, "Voltage the charger regulates to now, temperature compensated")
 HIGH_TEMPERATURE = _point(
     "high_temperature", ENUM, "Output reduced by heat: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS
 )
-GENERAL_ALARM = _point(
-    "general_alarm", ENUM, "Any fault of the device: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS
-)
+GENERAL_ALARM = _point("general_alarm", ENUM, "Any fault of the device: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS)
 HIGH_VOLTAGE_ALARM = _point(
     "high_voltage_alarm", ENUM, "Battery voltage too high: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS
 )
-SHORT_CIRCUIT_ALARM = _point(
-    "short_circuit_alarm", ENUM, "Short circuit: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS
-)
+SHORT_CIRCUIT_ALARM = _point("short_circuit_alarm", ENUM, "Short circuit: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS)
 EQUALIZE_REQUESTED = _point("equalize_requested", ENUM, "Whether an equalize is requested", words=SWITCH)
 LOAD_VOLTAGE = _point("load_voltage", VOLT, "Load output voltage")
 LOAD_CURRENT = _point("load_current", AMPERE, "Load output current")
@@ -161,9 +153,7 @@ ENERGY_RESETTABLE_COUNTER = _point(
     "The device's own counter of energy that its owner may reset",
     DIAGNOSTIC,
 )
-CHARGE_DAY_COUNTER = _point(
-    "charge_day_counter", AMPERE_HOUR, "The device's own day counter of charge", DIAGNOSTIC
-)
+CHARGE_DAY_COUNTER = _point("charge_day_counter", AMPERE_HOUR, "The device's own day counter of charge", DIAGNOSTIC)
 CHARGE_TOTAL_COUNTER = _point(
     "charge_total_counter", AMPERE_HOUR, "The device's own lifetime counter of charge", DIAGNOSTIC
 )
@@ -173,12 +163,8 @@ CHARGE_RESETTABLE_COUNTER = _point(
     "The device's own counter of charge that its owner may reset",
     DIAGNOSTIC,
 )
-TIME_ABSORPTION_COUNTER = _point(
-    "time_absorption_counter", SECOND, "Absorption time of the device's day", DIAGNOSTIC
-)
-TIME_EQUALIZE_COUNTER = _point(
-    "time_equalize_counter", SECOND, "Equalize time of the device's day", DIAGNOSTIC
-)
+TIME_ABSORPTION_COUNTER = _point("time_absorption_counter", SECOND, "Absorption time of the device's day", DIAGNOSTIC)
+TIME_EQUALIZE_COUNTER = _point("time_equalize_counter", SECOND, "Equalize time of the device's day", DIAGNOSTIC)
 TIME_FLOAT_COUNTER = _point("time_float_counter", SECOND, "Float time of the device's day", DIAGNOSTIC)
 DAY_BATTERY_VOLTAGE_MIN = _point(
     "day_battery_voltage_min", VOLT, "Lowest battery voltage of the device's day", DIAGNOSTIC
@@ -186,9 +172,7 @@ DAY_BATTERY_VOLTAGE_MIN = _point(
 DAY_BATTERY_VOLTAGE_MAX = _point(
     "day_battery_voltage_max", VOLT, "Highest battery voltage of the device's day", DIAGNOSTIC
 )
-DAY_PV_VOLTAGE_MAX = _point(
-    "day_pv_voltage_max", VOLT, "Highest array voltage of the device's day", DIAGNOSTIC
-)
+DAY_PV_VOLTAGE_MAX = _point("day_pv_voltage_max", VOLT, "Highest array voltage of the device's day", DIAGNOSTIC)
 DAY_POWER_MAX = _point("day_power_max", WATT, "Highest output power of the device's day", DIAGNOSTIC)
 OVERALL_BATTERY_VOLTAGE_MIN = _point(
     "overall_battery_voltage_min",
@@ -219,32 +203,25 @@ AC_POWER_FACTOR = _point("ac_power_factor", POWER_FACTOR, "AC power factor")
 DC_VOLTAGE = _point("dc_voltage", VOLT, "DC voltage")
 DC_CURRENT = _point("dc_current", AMPERE, "DC current")
 DC_POWER = _point("dc_power", WATT, "DC power")
-ENERGY_FORWARD = _point(
-    "energy_forward", KILOWATT_HOUR, "Energy consumed (loads, grid) or produced (sources)"
-)
+ENERGY_FORWARD = _point("energy_forward", KILOWATT_HOUR, "Energy consumed (loads, grid) or produced (sources)")
 ENERGY_REVERSE = _point("energy_reverse", KILOWATT_HOUR, "Energy given back to the grid")
 
 # Health of the device on its bus, counted by the bus
 BUS_REQUESTS = _point("bus_requests", COUNT, "Requests sent to this device", DIAGNOSTIC)
 BUS_TIMEOUTS = _point("bus_timeouts", COUNT, "Requests of this device without an answer", DIAGNOSTIC)
-BUS_BAD_FRAMES = _point(
-    "bus_bad_frames", COUNT, "Answers of this device that were not what they should be", DIAGNOSTIC
-)
+BUS_BAD_FRAMES = _point("bus_bad_frames", COUNT, "Answers of this device that were not what they should be", DIAGNOSTIC)
 BUS_REFUSALS = _point("bus_refusals", COUNT, "Requests this device refused", DIAGNOSTIC)
 BUS_LATENCY = _point("bus_latency", MILLISECOND, "Time this device takes to answer, filtered", DIAGNOSTIC)
 BUS_LOAD = _point("bus_load", PERCENT, "Share of the last minute in which the bus was busy", DIAGNOSTIC)
-BUS_FOREIGN_FRAMES = _point(
-    "bus_foreign_frames", COUNT, "Frames of another master seen on the bus", DIAGNOSTIC
-)
+BUS_FOREIGN_FRAMES = _point("bus_foreign_frames", COUNT, "Frames of another master seen on the bus", DIAGNOSTIC)
 BUS_RECONNECTS = _point("bus_reconnects", COUNT, "Times the link was opened again", DIAGNOSTIC)
 
 # Other words several families share
-NOMINAL_VOLTAGE = _point(
-    "nominal_voltage", NUMBER, "Nominal voltage of the battery system, in volts", DIAGNOSTIC
-)
+NOMINAL_VOLTAGE = _point("nominal_voltage", NUMBER, "Nominal voltage of the battery system, in volts", DIAGNOSTIC)
 DAYS_SINCE_EQUALIZE = _point("days_since_equalize", DAY, "Days since the last equalize", DIAGNOSTIC)
 FAULT_TEXT = _point("fault_text", TEXT, "All faults and alarms in words, empty when there is none")
 
+LEDGER_POINTS = (YIELD_TODAY, YIELD_TOTAL)
 HEALTH_POINTS = (
     BUS_REQUESTS,
     BUS_TIMEOUTS,

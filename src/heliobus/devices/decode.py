@@ -1,0 +1,81 @@
+"""Words of a block → values of points, or the reason why there is none. Pure, and on the hot path."""
+
+from collections.abc import Mapping, Sequence
+
+from heliobus.devices.driver import UNSCALED, Register, Scale
+from heliobus.devices.plan import Block
+from heliobus.model.point import Value
+from heliobus.model.quantity import Kind
+from heliobus.model.reading import Reason
+
+
+class Decoder:
+    """The decoder of one block; its constant work is done once."""
+
+    def __init__(self, block: Block) -> None:
+        # What other registers are scaled by comes first.
+        ordered = sorted(block.registers, key=lambda register: bool(register.scale.factors))
+        self._fields = [_Field(register, block.address) for register in ordered]
+
+    def decode(self, words: Sequence[int], known: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, Reason]]:
+        """Values and reasons by point name.
+
+        `words` are the block's words (or bits) from its first address, `known` the values of the device's other points,
+        for scales made from them.
+        """
+        values: dict[str, Value] = {}
+        reasons: dict[str, Reason] = {}
+        multipliers: dict[Scale, float | None] = {UNSCALED: 1}
+        for field in self._fields:
+            if field.scale not in multipliers:
+                multipliers[field.scale] = _multiplier(field.scale, values, known)
+            value = field.decode(words, multipliers[field.scale])
+            if isinstance(value, Reason):
+                values[field.name] = None
+                reasons[field.name] = value
+            else:
+                values[field.name] = value
+        return values, reasons
+
+
+def _multiplier(scale: Scale, values: Mapping[str, Value], known: Mapping[str, Value]) -> float | None:
+    product = scale.constant
+    for name in scale.factors:
+        factor = values[name] if name in values else known.get(name)
+        if not isinstance(factor, int | float):
+            return None
+        product *= factor
+    return product
+
+
+class _Field:
+    """A register with what decoding needs of it at hand."""
+
+    __slots__ = ("decimals", "high", "invalid", "low", "name", "scale", "start", "stop", "to_value", "whole")
+
+    def __init__(self, register: Register, base: int) -> None:
+        point = register.point
+        self.name = point.name
+        self.start = register.address - base
+        self.stop = self.start + register.count
+        self.to_value = register.coding.decode
+        self.scale = register.scale
+        self.invalid = register.invalid
+        self.whole = point.kind is not Kind.NUMBER
+        self.decimals = point.decimals
+        self.low = point.low if point.low is not None else float("-inf")
+        self.high = point.high if point.high is not None else float("inf")
+
+    def decode(self, words: Sequence[int], multiplier: float | None) -> Value | Reason:
+        raw = self.to_value(words[self.start : self.stop])
+        if raw is None or multiplier is None or raw in self.invalid:
+            return Reason.INVALID
+        if isinstance(raw, str):
+            return raw
+        value = raw * multiplier
+        if not self.low <= value <= self.high:
+            return Reason.OUT_OF_RANGE
+        if self.whole:
+            return round(value)
+        # Adding zero turns -0.0 into 0.0.
+        return round(value, self.decimals) + 0.0

@@ -1,0 +1,156 @@
+"""How a device family is declared: a line of a table says where a point lives and how it is read."""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+from heliobus.model.device import Identity
+from heliobus.model.point import Point, Value
+from heliobus.model.role import Role
+from heliobus.model.vocabulary import ENERGY_DAY_COUNTER, HEALTH_POINTS, LEDGER_POINTS
+from heliobus.wire.bus import Timing
+from heliobus.wire.modbus.coding import Coding
+from heliobus.wire.modbus.pdu import ReadDeviceIdentification, ReadRegisters
+
+
+class Poll(Enum):
+    """How often a register is read. The config sets FAST; the others follow from what they are good for."""
+
+    FAST = "fast"
+    NORMAL = "normal"
+    SLOW = "slow"
+    ONCE = "once"
+
+
+class Table(IntEnum):
+    """A Modbus table; the number is the function code that reads it."""
+
+    COILS = 1
+    DISCRETE = 2
+    HOLDING = 3
+    INPUT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """value = raw · constant · the product of other points' values (`factors`, by name)."""
+
+    constant: float
+    factors: tuple[str, ...] = ()
+
+
+UNSCALED = Scale(1)
+
+
+def by(*factors: Point, times: float) -> Scale:
+    """A scale made from other registers: `by(V_PU, times=2**-15)`."""
+    return Scale(times, tuple(point.name for point in factors))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Register:
+    """Where a point lives: first PDU address, point, coding, scale, poll class, table, raw values that mean None."""
+
+    address: int
+    point: Point
+    coding: Coding
+    scale: Scale = UNSCALED
+    poll: Poll = Poll.FAST
+    table: Table = Table.INPUT
+    invalid: frozenset[int] = frozenset()
+
+    @property
+    def count(self) -> int:
+        """How many addresses it covers."""
+        return self.coding.words
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.address + self.coding.words
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLimits:
+    """What one request of this device may cover.
+
+    `forbidden` addresses must not be read over; `holes` says whether addresses without a register may be.
+    """
+
+    max_count: int = 125
+    holes: bool = True
+    forbidden: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request of an identification.
+
+    The generator is sent the answer, or None when the device refused. No answer at all fails the identification, unless
+    the question is `optional`: then it is None too.
+    """
+
+    request: ReadRegisters | ReadDeviceIdentification
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """It is ours: what it is, and the declaration that fits it."""
+
+    identity: Identity
+    driver: "Driver"
+
+
+@dataclass(frozen=True, slots=True)
+class NotOurs:
+    """It is something else; `why` says in words what was found."""
+
+    why: str
+
+
+Recognition = Generator[Ask, object, Recognised | NotOurs]
+Derive = Callable[[Mapping[str, Value]], Mapping[str, Value]]
+
+
+def _nothing(_: Mapping[str, Value]) -> Mapping[str, Value]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Driver:
+    """The declaration of a device family.
+
+    `name` is what the config says, `short` what D-Bus names and keys are made of. `recognise` starts a generator of
+    questions that ends with a verdict; it is pure. `derive` adds the `derived` points from the values that were read.
+    """
+
+    name: str
+    short: str
+    vendor: str
+    family: str
+    role: Role
+    registers: tuple[Register, ...]
+    recognise: Callable[[], Recognition]
+    derived: tuple[Point, ...] = ()
+    derive: Derive = _nothing
+    limits: BlockLimits = BlockLimits()
+    timing: Timing = field(default_factory=Timing)
+    poll_period: float = 5.0
+    baud: int = 9600
+    stop_bits: int = 1
+    notes: str = ""
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The names of the points that other points are scaled by."""
+        return tuple(dict.fromkeys(name for register in self.registers for name in register.scale.factors))
+
+    def points(self) -> dict[str, Point]:
+        """Every point a device of this family has, by name, in the order of the table."""
+        points = {register.point.name: register.point for register in self.registers}
+        points.update((point.name, point) for point in self.derived)
+        if ENERGY_DAY_COUNTER.name in points:
+            points.update((point.name, point) for point in LEDGER_POINTS)
+        points.update((point.name, point) for point in HEALTH_POINTS)
+        return points

@@ -1,0 +1,1 @@
+"""What the declarations of Morningstar's TriStar MPPT family share."""

@@ -1,0 +1,228 @@
+"""Polls one device: recognises it, reads its blocks in their rhythm, and says when values no longer hold."""
+
+import asyncio
+import logging
+from typing import Protocol
+
+from heliobus.devices.driver import Driver, NotOurs, Poll, Recognised
+from heliobus.devices.identify import GATEWAY_EXCEPTIONS, identify
+from heliobus.devices.image import Image, Slot
+from heliobus.devices.plan import Cost, plan
+from heliobus.model import vocabulary as v
+from heliobus.model.clock import Clock, SystemClock
+from heliobus.model.reading import Health, Reading, Reason
+from heliobus.wire.bus import Bus, BusError
+from heliobus.wire.health import Change, HealthMachine
+from heliobus.wire.modbus.answer import ModbusException
+
+log = logging.getLogger("heliobus.devices")
+
+NORMAL_PERIOD, SLOW_PERIOD, ONCE_PERIOD = 30.0, 3600.0, 86400.0
+STATISTICS_PERIOD = 60.0
+STRANGER_PAUSE = 60.0
+RETRY_SHARE = 0.25
+"""After a miss the next try is due after this share of the period, so that one lost frame blanks nothing."""
+QUICK_RETRIES = 2
+UNSUPPORTED_EXCEPTIONS = frozenset({1, 2, 3})
+
+
+class Listener(Protocol):
+    """Who wants to know what comes of polling. All calls return at once."""
+
+    def recognised(self, recognised: Recognised) -> None:
+        """The device said who it is; called again when another device answers at its place."""
+
+    def read(self, reading: Reading) -> None:
+        """There is a new reading, or the old one no longer holds."""
+
+    def silent(self, why: str) -> None:
+        """The device has gone offline, or was not there when it was looked for."""
+
+    def stranger(self, why: str) -> None:
+        """Something else answers at its place."""
+
+
+class Poller:
+    """Polls the device with id `unit` on `bus` every `period` seconds and tells `listener`, under the name `name`."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        unit: int,
+        driver: Driver,
+        cost: Cost,
+        listener: Listener,
+        *,
+        name: str,
+        period: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._bus = bus
+        self._unit = unit
+        self._driver = driver
+        self._cost = cost
+        self._listener = listener
+        self._name = name
+        self._period = period or driver.poll_period
+        self._clock = clock or SystemClock()
+        self._health = HealthMachine()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._counted = float("-inf")
+        self._answered_at = 0.0
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        try:
+            while True:
+                driver = await self._recognise()
+                await self._serve(driver)
+        finally:
+            self._disarm()
+
+    async def _recognise(self) -> Driver:
+        """Ask who is there until it is one of ours; returns the declaration that fits."""
+        refused = ""
+        while True:
+            await asyncio.sleep(self._health.probe_delay())
+            try:
+                verdict = await identify(self._bus, self._unit, self._driver)
+            except (BusError, ModbusException) as error:
+                self._missed(error)
+                if self._health.state is not Health.OFFLINE:
+                    await asyncio.sleep(self._period * RETRY_SHARE)
+                continue
+            if isinstance(verdict, NotOurs):
+                if verdict.why != refused:
+                    log.error("%s: %s", self._name, verdict.why)
+                    refused = verdict.why
+                self._listener.stranger(verdict.why)
+                await asyncio.sleep(STRANGER_PAUSE)
+                continue
+            self._hit()
+            self._listener.recognised(verdict)
+            return verdict.driver
+
+    async def _serve(self, driver: Driver) -> None:
+        """Read all blocks in their rhythm until the device is offline."""
+        loop = asyncio.get_running_loop()
+        image = Image(driver)
+        now = loop.time()
+        image.add(
+            Slot(block, self._period_of(block.poll), now) for block in plan(driver.registers, driver.limits, self._cost)
+        )
+        self._counted = float("-inf")
+        while image.slots:
+            slot = min(image.slots, key=lambda slot: slot.due)
+            await asyncio.sleep(slot.due - loop.time())
+            try:
+                answer = await self._bus.ask(self._unit, slot.request, timing=driver.timing, due=slot.due)
+            except (BusError, ModbusException) as error:
+                if not self._failed(image, slot, error):
+                    continue
+                self._publish_silence(driver)
+                return
+            self._hit()
+            now = loop.time()
+            image.answer(slot, tuple(int(word) for word in answer) if slot.block.table <= 2 else answer, now)
+            slot.due = slot.next_due(now)
+            self._answered_at = self._clock.time()
+            if image.complete:
+                self._publish(image)
+        self._listener.stranger("the device refuses every register")
+        await asyncio.sleep(STRANGER_PAUSE)
+
+    def _failed(self, image: Image, slot: Slot, error: BusError | ModbusException) -> bool:
+        """Deal with a request that failed; True when the device is offline by now."""
+        now = asyncio.get_running_loop().time()
+        if isinstance(error, ModbusException) and error.code not in GATEWAY_EXCEPTIONS:
+            self._hit()
+            if error.code in UNSUPPORTED_EXCEPTIONS:
+                self._refused(image, slot, error)
+            else:
+                slot.due = slot.next_due(now)
+            return False
+        self._missed(error)
+        slot.misses += 1
+        quick = slot.misses <= QUICK_RETRIES
+        slot.due = now + (RETRY_SHARE * min(slot.period, self._period) if quick else slot.period)
+        return self._health.state is Health.OFFLINE
+
+    def _refused(self, image: Image, slot: Slot, error: ModbusException) -> None:
+        if image.refuse(slot):
+            return
+        names = ", ".join(register.point.name for register in slot.block.registers)
+        log.info("%s: %s not supported: %s", self._name, names, error)
+        if image.complete and image.slots:
+            self._publish(image)
+
+    def _period_of(self, poll: Poll) -> float:
+        return {
+            Poll.FAST: self._period,
+            Poll.NORMAL: max(NORMAL_PERIOD, self._period),
+            Poll.SLOW: max(SLOW_PERIOD, self._period),
+            Poll.ONCE: max(ONCE_PERIOD, self._period),
+        }[poll]
+
+    def _hit(self) -> None:
+        now = asyncio.get_running_loop().time()
+        change = self._health.hit(now)
+        if change is not None and change.healed:
+            log.warning("%s: answers again after %.0f s", self._name, change.lasted)
+
+    def _missed(self, error: BusError | ModbusException) -> None:
+        change: Change | None = self._health.miss(asyncio.get_running_loop().time(), str(error))
+        if change is not None and change.broke:
+            log.warning("%s: no answer, shown as not connected: %s", self._name, error)
+            self._listener.silent(str(error))
+
+    def _publish(self, image: Image) -> None:
+        loop_time = asyncio.get_running_loop().time()
+        if loop_time - self._counted >= STATISTICS_PERIOD:
+            self._counted = loop_time
+            self._count(image, loop_time)
+        values, reasons = image.snapshot()
+        self._listener.read(Reading(self._name, self._answered_at, values, reasons, self._health.state))
+        self._arm(image)
+
+    def _publish_silence(self, driver: Driver) -> None:
+        self._disarm()
+        points = driver.points()
+        reading = Reading(
+            self._name,
+            self._answered_at,
+            dict.fromkeys(points),
+            dict.fromkeys(points, Reason.OFFLINE),
+            Health.OFFLINE,
+        )
+        self._listener.read(reading)
+
+    def _count(self, image: Image, now: float) -> None:
+        bus = self._bus.statistics
+        unit = bus.unit(self._unit)
+        latency = None if unit.latency is None else round(1000 * unit.latency, v.BUS_LATENCY.decimals)
+        image.set(v.BUS_REQUESTS.name, unit.requests)
+        image.set(v.BUS_TIMEOUTS.name, unit.timeouts)
+        image.set(v.BUS_BAD_FRAMES.name, unit.bad_frames)
+        image.set(v.BUS_REFUSALS.name, unit.refusals)
+        image.set(v.BUS_LATENCY.name, latency)
+        image.set(v.BUS_LOAD.name, round(100 * bus.load(now), v.BUS_LOAD.decimals))
+        image.set(v.BUS_FOREIGN_FRAMES.name, bus.foreign_frames)
+        image.set(v.BUS_RECONNECTS.name, bus.reconnects)
+
+    def _arm(self, image: Image) -> None:
+        """Have values voided the moment they cease to hold, whatever the bus is waiting for."""
+        self._disarm()
+        expires = image.expires()
+        if expires is not None:
+            self._expiry = asyncio.get_running_loop().call_at(expires, self._expire, image)
+
+    def _expire(self, image: Image) -> None:
+        if image.expire(asyncio.get_running_loop().time()):
+            self._publish(image)
+        else:
+            self._arm(image)
+
+    def _disarm(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
