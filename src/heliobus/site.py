@@ -132,9 +132,7 @@ class Site:
             return
         # Decoding has rounded every value to its point's decimals, so equality is the dead band.
         old = before.values
-        changed = frozenset(
-            name for name, value in reading.values.items() if name not in old or old[name] != value
-        )
+        changed = frozenset(name for name, value in reading.values.items() if name not in old or old[name] != value)
         if changed or before.health is not reading.health or before.days is not reading.days:
             self._tell(Update(device, reading, changed))
 

@@ -1,0 +1,298 @@
+"""The daemon: buses, devices, ledger and outputs of one site, put together and kept running."""
+
+import asyncio
+import fcntl
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from heliobus.config import Config, DeviceConfig
+from heliobus.devices import catalog
+from heliobus.devices.driver import Driver, Recognised
+from heliobus.devices.plan import TCP_COST, Cost, rtu_cost
+from heliobus.devices.poll import Poller
+from heliobus.inventory import Inventory, Known
+from heliobus.ledger.ledger import Ledger
+from heliobus.ledger.store import LedgerWriteError
+from heliobus.ledger.store import write as write_file
+from heliobus.model.clock import Clock, SystemClock
+from heliobus.model.device import Device
+from heliobus.model.localtime import UnknownTimeZoneError, local_time
+from heliobus.model.reading import Reading
+from heliobus.outputs.output import Output
+from heliobus.outputs.venus.host import ChargerSettings, VenusOptions
+from heliobus.site import Site
+from heliobus.supervise import supervise
+from heliobus.wire.address import LinkAddress, LinkAddressError, make_bus, parse_link
+from heliobus.wire.bus import Bus
+
+log = logging.getLogger("heliobus.app")
+
+SAVE_PERIOD = 300.0
+SETTINGS_DEVICE = "charger"
+"""Name of the device that is set up in the settings of a GX."""
+RTU_TURNAROUND = 0.03
+
+
+class StartError(Exception):
+    """The daemon cannot start; the text is one line."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """A device that is polled, and what it takes to stop that."""
+
+    config: DeviceConfig
+    task: asyncio.Task[None]
+
+
+@dataclass(slots=True)
+class _SharedBus:
+    """A bus with the task that owns its link and the number of devices on it."""
+
+    bus: Bus
+    task: asyncio.Task[None]
+    users: int = 0
+
+
+def bus_cost(link: LinkAddress) -> Cost:
+    """What requests cost on this link, for the block planner."""
+    if link.kind == "serial":
+        return rtu_cost(link.baud, RTU_TURNAROUND)
+    return TCP_COST if link.kind == "tcp" else rtu_cost(9600, RTU_TURNAROUND)
+
+
+class Installation:
+    """One site at work. It also is what the Venus output asks things of (`VenusHost`)."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        state = config.site.state
+        self._ledger = Ledger(state / "ledger.json", local_time(config.site.timezone), self._clock)
+        self._inventory = Inventory(state / "devices.json")
+        self.site = Site([self._account])
+        self._buses: dict[str, _SharedBus] = {}
+        self._running: dict[str, _Running] = {}
+        self._outputs: list[asyncio.Task[None]] = []
+        self._unsaved_inventory = False
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises StartError, or FatalOutputError when an output cannot go on."""
+        lock = _lock(self._config.site.state)
+        # One worker thread for what blocks: fsync and DNS.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1, "heliobus-blocking"))
+        try:
+            for note in (*self._ledger.load(), self._inventory.load()):
+                if note:
+                    log.error("%s", note)
+            for device in self._config.devices:
+                self._start(device)
+            self._outputs = [
+                asyncio.create_task(supervise(output.name, lambda output=output: output.run(self.site)))  # type: ignore[misc]
+                for output in self._make_outputs()
+            ]
+            saver = asyncio.create_task(self._save_in_rhythm())
+            await _first_failure([*self._outputs, saver])
+        finally:
+            await self._stop()
+            lock.close()
+
+    def place(self, settings: ChargerSettings | None) -> None:
+        """Poll the charger that the settings of a GX describe, in place of the one before."""
+        before = self._running.get(SETTINGS_DEVICE)
+        if settings is None:
+            if before is not None:
+                self._end(SETTINGS_DEVICE)
+                self.site.remove(SETTINGS_DEVICE)
+            return
+        try:
+            link = parse_link(f"tcp://{settings.host}:{settings.port}")
+        except LinkAddressError as error:
+            log.error("settings: the address of the charger is not one: %s", error)
+            self.place(None)
+            return
+        config = DeviceConfig(SETTINGS_DEVICE, settings.driver, link, settings.unit, settings.interval)
+        if before is not None:
+            if before.config == config:
+                return
+            self._end(SETTINGS_DEVICE)
+            if _place(before.config) != _place(config):
+                self.site.remove(SETTINGS_DEVICE)
+        log.info(
+            "%s: %s every %g s, as set in the settings", SETTINGS_DEVICE, link.describe(settings.unit), config.poll
+        )
+        self._start(config)
+
+    def time_zone(self, name: str) -> None:
+        """Let local days follow the time zone `name`, unless the config names one."""
+        if self._config.site.timezone is not None or not name:
+            return
+        try:
+            self._ledger.set_local(local_time(name))
+        except UnknownTimeZoneError as error:
+            log.error("%s; local days stay as they are", error)
+
+    def recognised(self, config: DeviceConfig, recognised: Recognised) -> bool:
+        """A device said who it is; False if another place of the site has it already."""
+        driver = recognised.driver
+        known, news = self._inventory.remember(_place(config), driver.name, driver.short, recognised.identity)
+        self._unsaved_inventory |= news
+        twin = next((each for each in self.site.devices if each.key == known.key and each.name != config.name), None)
+        if twin is not None and twin.name in self._running:
+            log.error("%s: is the same device as %s (%s); ignored", config.name, twin.name, known.key)
+            return False
+        identity = recognised.identity
+        if news:
+            serial = f", serial number {identity.serial}" if identity.serial else ""
+            version = f", firmware {identity.firmware}" if identity.firmware else ""
+            log.info("%s: found %s %s%s%s", config.name, identity.vendor, identity.model, serial, version)
+        self.site.introduce(_device(config, driver, known))
+        return True
+
+    def _account(self, device: Device, reading: Reading) -> Reading:
+        return self._ledger.apply(reading, device.key)
+
+    def _make_outputs(self) -> list[Output]:
+        outputs: list[Output] = []
+        venus = self._config.venus
+        if venus is not None:
+            from heliobus.outputs.venus.output import VenusOutput  # noqa: PLC0415  brings dbus-fast
+
+            options = VenusOptions(venus.bus, venus.settings_charger, venus.on_bus_loss == "exit")
+            outputs.append(VenusOutput(self, options))
+        return outputs
+
+    def _start(self, config: DeviceConfig) -> None:
+        driver = catalog.driver(config.driver)
+        known = self._inventory.known(_place(config))
+        if known is not None:
+            self.site.introduce(_device(config, catalog.driver(known.driver), known))
+        shared = self._bus(config.link)
+        poller = Poller(
+            shared.bus,
+            config.unit,
+            driver,
+            bus_cost(config.link),
+            _Listener(self, config),
+            name=config.name,
+            period=config.poll,
+            clock=self._clock,
+        )
+        task = asyncio.create_task(supervise(config.name, poller.run))
+        self._running[config.name] = _Running(config, task)
+
+    def _end(self, name: str) -> None:
+        running = self._running.pop(name)
+        running.task.cancel()
+        key = str(running.config.link)
+        shared = self._buses[key]
+        shared.users -= 1
+        if not shared.users:
+            del self._buses[key]
+            shared.task.cancel()
+
+    def _bus(self, link: LinkAddress) -> _SharedBus:
+        key = str(link)
+        shared = self._buses.get(key)
+        if shared is None:
+            bus = make_bus(link, wall_clock=self._clock)
+            shared = _SharedBus(bus, asyncio.create_task(supervise(bus.name, bus.run)))
+            self._buses[key] = shared
+        shared.users += 1
+        return shared
+
+    async def _save_in_rhythm(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_PERIOD)
+            await self._save()
+
+    async def _save(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if self._unsaved_inventory:
+                await loop.run_in_executor(None, self._inventory.save)
+                self._unsaved_inventory = False
+            path = self._ledger.path
+            if path is not None and self._ledger.dirty:
+                await loop.run_in_executor(None, write_file, path, self._ledger.serialize())
+                self._ledger.saved()
+        except LedgerWriteError as error:
+            log.error("%s", error)
+
+    async def _stop(self) -> None:
+        tasks = [*self._outputs, *(running.task for running in self._running.values())]
+        tasks += [shared.task for shared in self._buses.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._save()
+
+
+class _Listener:
+    """Takes what comes of polling one device to the site."""
+
+    def __init__(self, installation: Installation, config: DeviceConfig) -> None:
+        self._installation = installation
+        self._config = config
+        self._welcome = False
+
+    def recognised(self, recognised: Recognised) -> None:
+        """Introduce the device to the site."""
+        self._welcome = self._installation.recognised(self._config, recognised)
+
+    def read(self, reading: Reading) -> None:
+        """Put the reading."""
+        if self._welcome:
+            self._installation.site.put(reading)
+
+    def silent(self, why: str) -> None:
+        """The poller has said so in the log, and the reading says it to the outputs."""
+
+    def stranger(self, why: str) -> None:
+        """The poller has said so in the log."""
+
+
+def _place(config: DeviceConfig) -> str:
+    return f"{config.link}#{config.unit}"
+
+
+def _device(config: DeviceConfig, driver: Driver, known: Known) -> Device:
+    return Device(
+        name=config.name,
+        label=config.label,
+        driver=driver.name,
+        short=driver.short,
+        role=driver.role,
+        address=config.link.describe(config.unit),
+        identity=known.identity,
+        points=driver.points(),
+        key=known.key,
+        number=known.number,
+    )
+
+
+def _lock(state: Path) -> TextIO:
+    """Hold the state directory, so that two daemons never write one ledger."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "lock").open("w")
+    except OSError as error:
+        raise StartError(f"{state}: cannot keep the ledger there: {error.strerror}; set state in [site]") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StartError(f"{state}: another heliobus is running with this state directory") from None
+    return lock
+
+
+async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

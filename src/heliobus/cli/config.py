@@ -1,0 +1,35 @@
+"""`heliobus config`: look at the config file."""
+
+from pathlib import Path
+
+import click
+
+from heliobus import config
+from heliobus.cli.problem import WrongUse
+
+
+@click.group(name="config")
+def command() -> None:
+    """Look at the config file."""
+
+
+@command.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The config file.")
+def check(file: Path | None, path: Path | None) -> None:
+    """Read the config as the daemon would, and say what it understood or what is wrong. Opens no link."""
+    try:
+        settings = config.load(file or path)
+    except config.ConfigError as error:
+        raise WrongUse(str(error)) from None
+    site = settings.site
+    click.echo(f"{settings.source}: good")
+    click.echo(f"site {site.name}, time zone {site.timezone or 'of this machine'}, ledger in {site.state}")
+    for device in settings.devices:
+        click.echo(
+            f"device {device.name}: {device.driver}, {device.link.describe(device.unit)}, every {device.poll:g} s"
+        )
+    if settings.venus is not None:
+        where = settings.venus.bus or "the session bus if there is one, else the system bus"
+        extra = ", charger set up in its settings" if settings.venus.settings_charger else ""
+        click.echo(f"output venus: {where}{extra}")

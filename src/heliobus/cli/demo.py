@@ -1,0 +1,153 @@
+"""`heliobus demo`: a simulated cabin with two TriStar MPPT on one Ethernet port, served to a D-Bus of its own."""
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from heliobus.app import Installation
+from heliobus.cli import logs
+from heliobus.cli.private_bus import private_bus
+from heliobus.cli.problem import Problem
+from heliobus.config import Config, DeviceConfig, SiteConfig, VenusConfig
+from heliobus.model.clock import FastClock, SystemClock
+from heliobus.outputs.output import FatalOutputError
+from heliobus.sim.localsettings import LocalSettings
+from heliobus.sim.server import TcpServer, serve_tcp
+from heliobus.sim.tristar import SimTriStar
+from heliobus.wire.address import parse_link
+
+START_HOUR = 8
+REFRESH, PLAIN_REFRESH = 0.25, 5.0
+SERVICE = "com.victronenergy.solarcharger.tristar_0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cabin:
+    """The demo at work: where it can be looked at."""
+
+    installation: Installation
+    server: TcpServer
+    bus: str | None
+    clock: FastClock
+    speed: float
+
+
+@click.command(name="demo")
+@click.option(
+    "--speed", type=click.FloatRange(1, 300), default=60.0, show_default=True, help="Simulated time per time."
+)
+@click.option("--seconds", type=click.FloatRange(1), help="Stop after this time; else run until Ctrl-C.")
+@click.option("--plain", is_flag=True, help="Print tables below each other instead of a live screen.")
+@click.option("-v", "--verbose", is_flag=True, help="Log everything.")
+def command(speed: float, seconds: float | None, plain: bool, verbose: bool) -> None:
+    """A living cabin without hardware: two simulated TriStar MPPT chargers under a day that runs fast.
+
+    They speak Modbus TCP on a free port of this machine; Heliobus polls them like real ones and serves them as Venus
+    OS devices on a D-Bus of its own.
+    """
+    logs.start(verbose, quiet=True)
+    try:
+        from heliobus.cli import screen  # noqa: F401, PLC0415  brings rich
+    except ImportError:
+        raise Problem("the demo's screen needs rich: pip install 'heliobus[terminal]'") from None
+    try:
+        asyncio.run(_demo(speed, seconds, plain or not sys.stdout.isatty()))
+    except FatalOutputError as error:
+        raise Problem(str(error)) from None
+
+
+async def _demo(speed: float, seconds: float | None, plain: bool) -> None:
+    async with _cabin(speed) as cabin:
+        work = asyncio.ensure_future(cabin.installation.run())
+        show = asyncio.ensure_future(_show(cabin, plain))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, show.cancel)
+        try:
+            await asyncio.wait([work, show], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            show.cancel()
+            work.cancel()
+            results = await asyncio.gather(work, show, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+
+@asynccontextmanager
+async def _cabin(speed: float) -> AsyncIterator[_Cabin]:
+    morning = datetime.now().astimezone().replace(hour=START_HOUR, minute=0, second=0, microsecond=0)
+    day = morning.timetuple().tm_yday
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="heliobus-"))
+        bus = await stack.enter_async_context(private_bus())
+        if bus is not None:
+            settings = LocalSettings(bus)
+            await settings.start()
+            stack.push_async_callback(settings.stop)
+        roof = SimTriStar(serial="10170296", system=24, day_of_year=day, hour=START_HOUR, latitude=25.0, soc=0.5)
+        barn = SimTriStar(
+            serial="12330481", model=45, system=24, day_of_year=day, hour=START_HOUR, latitude=25.0, soc=0.85, seed=7
+        )
+        server = await stack.enter_async_context(serve_tcp({1: roof, 2: barn}, speed=speed, bridge_seconds=0.05))
+        clock = FastClock(speed, morning.timestamp(), SystemClock())
+        link = parse_link(f"tcp://127.0.0.1:{server.port}")
+        driver = "morningstar-tristar-mppt"
+        devices = (
+            DeviceConfig("roof", driver, link, 1, 0.5, "roof"),
+            DeviceConfig("barn", driver, link, 2, 0.5, "barn"),
+        )
+        venus = VenusConfig(bus) if bus else None
+        config = Config("the demo", SiteConfig("cabin", None, Path(folder)), devices, venus)
+        yield _Cabin(Installation(config, clock=clock), server, bus, clock, speed)
+
+
+def _notes(cabin: _Cabin) -> list[str]:
+    now = datetime.fromtimestamp(cabin.clock.time()).astimezone()
+    lines = [f"Simulated time {now:%Y-%m-%d %H:%M}, {cabin.speed:g} times as fast as yours. Ctrl-C ends the demo."]
+    if cabin.bus is None:
+        lines.append("No dbus-daemon is installed, so nothing is served: apt-get install dbus")
+    else:
+        lines += [
+            f"D-Bus: {cabin.bus}",
+            "Look:  " + look_command(cabin.bus),
+        ]
+    link = f"morningstar-tristar-mppt@tcp://127.0.0.1:{cabin.server.port}"
+    lines.append(f"Read:  heliobus read {link} --json   (--unit 2 for the barn)")
+    return lines
+
+
+def look_command(bus: str) -> str:
+    """A command of Debian's dbus package that shows the whole tree of the first charger."""
+    return f"dbus-send --bus={bus} --print-reply --dest={SERVICE} / com.victronenergy.BusItem.GetValue"
+
+
+async def _show(cabin: _Cabin, plain: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415  the rest of the command line does without it
+    from rich.live import Live  # noqa: PLC0415
+
+    from heliobus.cli.screen import site_picture  # noqa: PLC0415
+
+    site = cabin.installation.site
+
+    def picture() -> object:
+        pairs = [(device, site.reading(device.name)) for device in site.devices]
+        return site_picture([(device, reading) for device, reading in pairs if reading is not None], _notes(cabin))
+
+    console = Console(soft_wrap=plain)
+    if plain:
+        while True:
+            await asyncio.sleep(PLAIN_REFRESH)
+            console.print(picture())
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+        while True:
+            live.update(picture(), refresh=True)  # type: ignore[arg-type]
+            await asyncio.sleep(REFRESH)

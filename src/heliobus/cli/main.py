@@ -1,0 +1,44 @@
+"""The `heliobus` command. Each subcommand is a module of its own, imported only when it is used."""
+
+import importlib
+
+import click
+
+from heliobus import __version__
+
+COMMANDS = {
+    "demo": "A simulated cabin on this machine, no hardware needed.",
+    "run": "The daemon.",
+    "read": "One reading of a device.",
+    "record": "Write the frames on a device's wire to a file.",
+    "sim": "Simulated devices that speak the real wire.",
+    "devices": "What is supported.",
+    "config": "Look at the config file.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a subcommand when it is called, so that the daemon carries no weight of the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"heliobus.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="heliobus")
+def main() -> None:
+    """The one master of a solar site's buses.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use or wrong config, 3 refused by a guard.
+    """

@@ -1,0 +1,21 @@
+"""Errors of the command line: one line that says what, where and what to do."""
+
+from typing import IO, Any
+
+import click
+
+
+class Problem(click.ClickException):
+    """It failed: one line on stderr, exit code 1."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the line."""
+        click.echo(f"heliobus: {self.format_message()}", file=file, err=file is None)
+
+
+class WrongUse(Problem):
+    """Wrong use or wrong config: exit code 2."""
+
+    exit_code = 2

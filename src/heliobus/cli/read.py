@@ -1,0 +1,138 @@
+"""`heliobus read`: one reading of a device, as a table or as JSON."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from heliobus.cli import logs, target
+from heliobus.cli.problem import Problem, WrongUse
+from heliobus.cli.session import Said, session
+from heliobus.config import DeviceConfig
+from heliobus.devices import catalog
+from heliobus.model.point import Point
+from heliobus.model.quantity import Kind
+
+Show = Callable[[Said], None]
+
+
+@click.command(name="read")
+@click.argument("device")
+@click.argument("points", nargs=-1)
+@click.option("-u", "--unit", type=click.IntRange(1, 247), help="Unit id, for DRIVER@LINK.  [default: 1]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--watch", is_flag=True, help="Go on, a reading each period, until interrupted.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The config file.")
+@click.option("-v", "--verbose", is_flag=True, help="Log everything.")
+def command(
+    device: str,
+    points: tuple[str, ...],
+    unit: int | None,
+    as_json: bool,
+    watch: bool,
+    path: Path | None,
+    verbose: bool,
+) -> None:
+    """Read DEVICE: a name in the config, or DRIVER@LINK such as
+
+    \b
+        morningstar-tristar-mppt@tcp://192.168.1.100
+        morningstar-tristar-mppt@serial:/dev/ttyUSB0
+
+    and print all its POINTS, or those that are named.
+    """
+    logs.start(verbose, quiet=True)
+    config = target.find(device, unit, path)
+    _check(points, config)
+    show = _show_json(points, watch) if as_json else _show_table(points, watch)
+    try:
+        asyncio.run(_read(config, show, watch))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+async def _read(config: DeviceConfig, show: Show, watch: bool) -> None:
+    async with session(config) as one:
+        show(await one.next())
+        while watch:
+            try:
+                show(await one.next())
+            except Problem as problem:
+                problem.show()
+
+
+def _check(points: tuple[str, ...], config: DeviceConfig) -> None:
+    known = catalog.driver(config.driver).points()
+    for name in points:
+        if name not in known:
+            import difflib  # noqa: PLC0415  for the error only
+
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise WrongUse(f"{config.driver} has no point {name!r}{hint}")
+
+
+def document(said: Said, points: tuple[str, ...] = ()) -> dict[str, object]:
+    """A reading as JSON: the device, the time of its newest answer, and value, unit and reason of each point."""
+    device, reading = said.device, said.reading
+    identity = device.identity
+    chosen = points or tuple(reading.values)
+    return {
+        "device": {
+            "name": device.name,
+            "driver": device.driver,
+            "role": device.role,
+            "vendor": identity.vendor,
+            "model": identity.model,
+            "serial": identity.serial,
+            "firmware": identity.firmware,
+            "hardware": identity.hardware,
+            "address": device.address,
+            "key": device.key,
+        },
+        "time": datetime.fromtimestamp(reading.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "points": {name: _entry(name, said, device.points) for name in chosen},
+    }
+
+
+def _entry(name: str, said: Said, points: Mapping[str, Point]) -> dict[str, object]:
+    point = points[name]
+    value = said.reading.values.get(name)
+    entry: dict[str, object] = {
+        "value": value,
+        "unit": point.unit or None,
+        "reason": said.reading.reasons.get(name) if value is None else None,
+    }
+    if point.kind in (Kind.ENUM, Kind.FLAGS):
+        entry["text"] = None if value is None else point.text(value)
+    return entry
+
+
+def _show_json(points: tuple[str, ...], lines: bool) -> Show:
+    def show(said: Said) -> None:
+        click.echo(json.dumps(document(said, points), indent=None if lines else 2, ensure_ascii=False))
+
+    return show
+
+
+def _show_table(points: tuple[str, ...], watch: bool) -> Show:
+    if watch:
+        from heliobus.cli.screen import live_reading  # noqa: PLC0415  brings rich
+
+        return live_reading(points)
+
+    def show(said: Said) -> None:
+        identity = said.device.identity
+        click.echo(f"{identity.vendor} {identity.model}, serial number {identity.serial or 'unknown'}, ", nl=False)
+        click.echo(f"firmware {identity.firmware or 'unknown'}, {said.device.address}")
+        names = points or tuple(said.reading.values)
+        width = max(len(name) for name in names)
+        for name in names:
+            value = said.reading.values.get(name)
+            reason = said.reading.reasons.get(name, "") if value is None else ""
+            click.echo(f"{name:{width}}  {said.device.points[name].text(value)}  {reason}".rstrip())
+
+    return show

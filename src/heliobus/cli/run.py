@@ -1,0 +1,58 @@
+"""`heliobus run`: the daemon."""
+
+import asyncio
+import logging
+import signal
+import time
+from pathlib import Path
+
+import click
+
+from heliobus import __version__, config
+from heliobus.app import Installation, StartError
+from heliobus.cli import logs
+from heliobus.cli.problem import Problem, WrongUse
+from heliobus.outputs.output import FatalOutputError
+
+log = logging.getLogger("heliobus")
+
+SUPERVISOR_PAUSE = 10.0
+"""A GX restarts what ends at once; a pause keeps a broken config from spinning."""
+
+
+@click.command(name="run")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The config file.")
+@click.option("-v", "--verbose", is_flag=True, help="Log everything.")
+def command(path: Path | None, verbose: bool) -> None:
+    """Poll the devices of the config and serve its outputs until stopped.
+
+    Without -c the config is heliobus.toml here, then ~/.config/heliobus/, then /etc/heliobus/; on a GX
+    /data/conf/heliobus.toml, and without any file the charger set up under /Settings/TristarMPPT.
+    """
+    logs.start(verbose)
+    try:
+        settings = config.load(path)
+        asyncio.run(_run(settings))
+    except config.ConfigError as error:
+        _end(WrongUse(str(error)))
+    except (StartError, FatalOutputError) as error:
+        _end(Problem(str(error)))
+
+
+def _end(problem: Problem) -> None:
+    if config.on_venus_os():
+        time.sleep(SUPERVISOR_PAUSE)
+    raise problem
+
+
+async def _run(settings: config.Config) -> None:
+    count = len(settings.devices)
+    log.info("heliobus %s with %s: %d device%s", __version__, settings.source, count, "" if count == 1 else "s")
+    work = asyncio.ensure_future(Installation(settings).run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        log.info("stopped")

@@ -1,0 +1,304 @@
+"""The config file: TOML into dataclasses. Errors name file, table, key, what was found and what is allowed."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from heliobus.devices import catalog
+from heliobus.devices.driver import Driver
+from heliobus.model.localtime import UnknownTimeZoneError, local_time
+from heliobus.wire.address import LinkAddress, LinkAddressError, parse_link
+
+VENUS_VERSION_FILE = Path("/opt/victronenergy/version")
+FILE_NAME = "heliobus.toml"
+
+
+class ConfigError(ValueError):
+    """The config cannot be used; the text is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """One `[[device]]`: `poll` is the period in seconds of what changes fast."""
+
+    name: str
+    driver: str
+    link: LinkAddress
+    unit: int = 1
+    poll: float = 5.0
+    label: str = ""
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SiteConfig:
+    """`[site]`: its name, its time zone (None: the machine's) and where its ledger lives."""
+
+    name: str
+    timezone: str | None
+    state: Path
+
+
+@dataclass(frozen=True, slots=True)
+class VenusConfig:
+    """`[output.venus]`: which D-Bus, whether a charger is set up in localsettings, what happens when the bus goes."""
+
+    bus: str | None = None
+    settings_charger: bool = False
+    on_bus_loss: str = "reconnect"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file. `source` names it for people."""
+
+    source: str
+    site: SiteConfig
+    devices: tuple[DeviceConfig, ...]
+    venus: VenusConfig | None
+
+
+def on_venus_os() -> bool:
+    """Whether this machine is a Victron GX."""
+    return VENUS_VERSION_FILE.exists()
+
+
+def default_paths() -> tuple[Path, ...]:
+    """Where a config is looked for, in this order."""
+    if on_venus_os():
+        return (Path("/data/conf") / FILE_NAME,)
+    return (Path(FILE_NAME), Path.home() / ".config/heliobus" / FILE_NAME, Path("/etc/heliobus") / FILE_NAME)
+
+
+def load(path: Path | None) -> Config:
+    """The config at `path`, or at the first of `default_paths`. On a GX it may be missing. Raises ConfigError."""
+    found = path or next((each for each in default_paths() if each.is_file()), None)
+    if found is None:
+        if on_venus_os():
+            return parse({"output": {"venus": {}}}, "the defaults of a GX")
+        places = ", ".join(str(each) for each in default_paths())
+        raise ConfigError(f"no config found: looked for {places}; write one as the README shows, or name it with -c")
+    return parse(_read(found), str(found))
+
+
+def parse(document: Mapping[str, object], source: str) -> Config:
+    """The config in `document`, a parsed TOML file that `source` names for people. Raises ConfigError."""
+    root = _Table(document, source, "")
+    root.only("site", "device", "output")
+    site = _site(root.table("site"))
+    devices = _devices(root.tables("device"))
+    output = root.table("output")
+    output.only("venus")
+    # Without any [output] table a machine with a D-Bus is taken for one that wants it served.
+    wants_venus = output.has("venus") or (not root.has("output") and _d_bus_there())
+    venus = _venus(output.table("venus"), lonely=not devices) if wants_venus else None
+    if not devices and not (venus and venus.settings_charger):
+        raise ConfigError(f"{source}: no [[device]] table, so there is nothing to do")
+    if venus is None:
+        raise ConfigError(f"{source}: no output: there is no D-Bus here; add [output.venus] with bus = 'ADDRESS'")
+    return Config(source, site, devices, venus)
+
+
+def _d_bus_there() -> bool:
+    return bool(os.environ.get("DBUS_SESSION_BUS_ADDRESS")) or on_venus_os()
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        import tomllib  # noqa: PLC0415  missing on a GX, where tomli takes its place
+    except ImportError:
+        import tomli as tomllib  # type: ignore[import-not-found,no-redef,unused-ignore]  # noqa: PLC0415
+    try:
+        with path.open("rb") as file:
+            document: Mapping[str, object] = tomllib.load(file)
+            return document
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _site(table: "_Table") -> SiteConfig:
+    table.only("name", "timezone", "state")
+    zone = table.text("timezone", "")
+    if zone:
+        try:
+            local_time(zone)
+        except UnknownTimeZoneError as error:
+            raise table.error("timezone", zone, f"a name like Europe/Oslo ({error})") from None
+    state = table.text("state", "")
+    return SiteConfig(table.text("name", "site"), zone or None, Path(state).expanduser() if state else default_state())
+
+
+def default_state() -> Path:
+    """Where the ledger lives unless the config says otherwise."""
+    if on_venus_os():
+        return Path("/data/var/lib/heliobus")
+    if os.geteuid() == 0:
+        return Path("/var/lib/heliobus")
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local/state") / "heliobus"
+
+
+def _devices(tables: list["_Table"]) -> tuple[DeviceConfig, ...]:
+    devices: list[DeviceConfig] = []
+    for table in tables:
+        device = _device(table, {each.name for each in devices})
+        for other in devices:
+            if (str(other.link), other.unit) == (str(device.link), device.unit):
+                raise ConfigError(f"{table.where()}: unit {device.unit} at {device.link} is {other.name!r} already")
+            if other.link.endpoint == device.link.endpoint and str(other.link) != str(device.link):
+                raise ConfigError(f"{table.where()}: link {device.link} speaks another way than {other.link} before it")
+        devices.append(device)
+    return tuple(devices)
+
+
+def _device(table: "_Table", taken: set[str]) -> DeviceConfig:
+    table.only("name", "driver", "link", "unit", "poll", "control")
+    driver = _driver(table)
+    label = table.text("name", "")
+    if label in taken:
+        raise table.error("name", label, "a name that no other device has")
+    name = label or next(each for each in _names(driver.short) if each not in taken)
+    text = table.text("link", None)
+    try:
+        link = parse_link(text, baud=driver.baud, stop=driver.stop_bits)
+    except LinkAddressError as error:
+        raise ConfigError(f"{table.where()}: link: {error}") from None
+    control = table.choice("control", "off", ("on", "off"))
+    if control == "on":
+        raise table.error("control", control, '"off": this driver does not take commands yet')
+    return DeviceConfig(
+        name=name,
+        driver=driver.name,
+        link=link,
+        unit=table.integer("unit", 1, 1, 247),
+        poll=table.seconds("poll", driver.poll_period, 0.2, 3600),
+        label=label,
+    )
+
+
+def _names(short: str) -> list[str]:
+    return [short, *(f"{short}-{number}" for number in range(2, 300))]
+
+
+def _driver(table: "_Table") -> Driver:
+    name = table.text("driver", None)
+    try:
+        return catalog.driver(name)
+    except catalog.UnknownDriverError:
+        allowed = ", ".join(each.name for each in catalog.drivers())
+        raise table.error("driver", name, f"one of {allowed}") from None
+
+
+def _venus(table: "_Table", *, lonely: bool) -> VenusConfig:
+    table.only("bus", "settings_charger", "on_bus_loss")
+    usual = "exit" if on_venus_os() else "reconnect"
+    return VenusConfig(
+        bus=table.text("bus", "") or None,
+        settings_charger=table.flag("settings_charger", lonely),
+        on_bus_loss=table.choice("on_bus_loss", usual, ("exit", "reconnect")),
+    )
+
+
+class _Table:
+    """A table of the document, which knows where it stands for its errors."""
+
+    def __init__(self, content: object, source: str, path: str) -> None:
+        self._source = source
+        self._path = path
+        if not isinstance(content, Mapping):
+            raise ConfigError(f"{source}: {path} is {_found(content)}; allowed: a table")
+        self._content = content
+
+    def where(self) -> str:
+        """File and table, for the start of an error."""
+        return f"{self._source}: {self._path}" if self._path else self._source
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there."""
+        return key in self._content
+
+    def error(self, key: str, found: object, allowed: str) -> ConfigError:
+        """The one line about a wrong value."""
+        return ConfigError(f"{self.where()}: {key} is {_found(found)}; allowed: {allowed}")
+
+    def only(self, *known: str) -> None:
+        """Refuse keys that mean nothing here, and suggest the nearest one that does."""
+        for key in self._content:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, 1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise ConfigError(f"{self.where()}: unknown key {key!r}; {hint}allowed: {', '.join(known)}")
+
+    def table(self, key: str) -> "_Table":
+        """The table under `key`, empty if it is not there."""
+        return _Table(self._content.get(key, {}), self._source, f"[{self._inner(key)}]")
+
+    def tables(self, key: str) -> list["_Table"]:
+        """The array of tables under `key`."""
+        content = self._content.get(key, [])
+        if not isinstance(content, list):
+            raise self.error(key, content, f"tables written [[{key}]]")
+        return [_Table(each, self._source, f"[[{key}]] {index}") for index, each in enumerate(content, 1)]
+
+    def text(self, key: str, default: str | None) -> str:
+        """A text; required if there is no default."""
+        value = self._content.get(key, default)
+        if value is None:
+            raise ConfigError(f"{self.where()}: {key} is missing")
+        if not isinstance(value, str):
+            raise self.error(key, value, "a text in quotes")
+        return value
+
+    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
+        """One of the allowed texts."""
+        value = self._content.get(key, default)
+        if not isinstance(value, str) or value not in allowed:
+            raise self.error(key, value, " or ".join(f'"{each}"' for each in allowed))
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        value = self._content.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, value, "true or false")
+        return value
+
+    def integer(self, key: str, default: int, low: int, high: int) -> int:
+        """A whole number within low..high."""
+        value = self._content.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.error(key, value, f"a whole number from {low} to {high}")
+        return value
+
+    def seconds(self, key: str, default: float, low: float, high: float) -> float:
+        """A duration such as "5s", "500ms", "2m", or a number of seconds, within low..high seconds."""
+        value = self._content.get(key, default)
+        seconds = _seconds(value)
+        if seconds is None or not low <= seconds <= high:
+            raise self.error(key, value, f'a time from {low} s to {high} s, such as "5s" or "500ms"')
+        return seconds
+
+    def _inner(self, key: str) -> str:
+        outer = self._path.strip("[]")
+        return f"{outer}.{key}" if outer else key
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str):
+        for suffix, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)):
+            number = value.removesuffix(suffix).strip()
+            if value.endswith(suffix) and number.replace(".", "", 1).isdecimal():
+                return float(number) * factor
+    return None
+
+
+def _found(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)

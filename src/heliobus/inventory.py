@@ -1,0 +1,93 @@
+"""Which devices were seen, where, and the number each one got: so that names follow serial numbers over restarts."""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from heliobus.ledger import store
+from heliobus.model.device import Identity
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A device seen at a place: the declaration that fits it, who it said it is, its key and its number."""
+
+    driver: str
+    identity: Identity
+    key: str
+    number: int
+
+
+def device_key(short: str, serial: str | None, place: str) -> str:
+    """A stable text of letters, digits and underscores: by serial number, or by place where there is none."""
+    return f"{short}_" + re.sub(r"[^A-Za-z0-9]+", "_", serial or place).strip("_")
+
+
+class Inventory:
+    """What is known of the site's devices. `place` is link and unit as text, and names where a device answers."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._places: dict[str, Known] = {}
+        self._numbers: dict[str, int] = {}
+
+    def load(self) -> str | None:
+        """Read the file; what is damaged is set aside. Returns a line for the log if there is one to say."""
+        if self._path is None:
+            return None
+        try:
+            self._take(json.loads(self._path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            self._places, self._numbers = {}, {}
+            return self._set_aside(error)
+        return None
+
+    def known(self, place: str) -> Known | None:
+        """The device last seen at `place`."""
+        return self._places.get(place)
+
+    def remember(self, place: str, driver: str, short: str, identity: Identity) -> tuple[Known, bool]:
+        """The device seen at `place` now, with its key and number; True if that is news worth saving."""
+        key = device_key(short, identity.serial, place)
+        news = key not in self._numbers
+        if news:
+            taken = {number for other, number in self._numbers.items() if other.startswith(f"{short}_")}
+            self._numbers[key] = next(number for number in range(len(taken) + 1) if number not in taken)
+        known = Known(driver, identity, key, self._numbers[key])
+        news = news or self._places.get(place) != known
+        self._places[place] = known
+        return known, news
+
+    def save(self) -> None:
+        """Write the file; blocks. Raises LedgerWriteError, and the file before it stays."""
+        if self._path is not None:
+            places = {place: asdict(known) for place, known in self._places.items()}
+            document = {"version": VERSION, "numbers": self._numbers, "places": places}
+            store.write(self._path, json.dumps(document, indent=1, sort_keys=True).encode())
+
+    def _take(self, document: dict[str, dict[str, dict[str, object]]]) -> None:
+        if document["version"] != VERSION:
+            raise ValueError(f"its format {document['version']} is not known to this version of Heliobus")
+        self._numbers = {str(key): int(str(number)) for key, number in document["numbers"].items()}
+        self._places = {place: _known(entry) for place, entry in document["places"].items()}
+
+    def _set_aside(self, error: Exception) -> str:
+        assert self._path is not None
+        aside = self._path.with_name(self._path.name + ".damaged")
+        try:
+            self._path.replace(aside)
+        except OSError as failure:
+            return f"{self._path} is damaged ({error}) and cannot be set aside: {failure.strerror}"
+        return f"{self._path} is damaged ({error}); set aside as {aside.name}, devices are recognised anew"
+
+
+def _known(entry: dict[str, object]) -> Known:
+    identity = entry["identity"]
+    if not isinstance(identity, dict):
+        raise TypeError("a device without identity")
+    return Known(str(entry["driver"]), Identity(**identity), str(entry["key"]), int(str(entry["number"])))

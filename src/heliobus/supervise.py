@@ -1,0 +1,33 @@
+"""Keeps a task alive: an error restarts it with back-off and one line in the log."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from heliobus.outputs.output import FatalOutputError
+
+log = logging.getLogger("heliobus.supervise")
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+CALM = 300.0
+"""Seconds without an error after which the next one is treated as the first again."""
+
+
+async def supervise(name: str, task: Callable[[], Awaitable[None]]) -> None:
+    """Run `task` until it returns or is cancelled. FatalOutputError passes; any other exception restarts it."""
+    loop = asyncio.get_running_loop()
+    pause = FIRST_PAUSE
+    while True:
+        began = loop.time()
+        try:
+            await task()
+        except FatalOutputError:
+            raise
+        except Exception:
+            if loop.time() - began > CALM:
+                pause = FIRST_PAUSE
+            log.exception("%s failed; starting it again in %.0f s", name, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        else:
+            return
