@@ -1,0 +1,154 @@
+"""The ledger's file: one JSON for all devices, written so that a crash at any moment leaves a good one behind."""
+
+import errno
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from heliobus.ledger.account import Account
+from heliobus.ledger.coding import MalformedAccountError, decoded
+from heliobus.model.clock import Clock, SystemClock
+
+VERSION = 1
+# All days of a hundred thousand devices; a larger file is not ours, and would not fit into a small machine.
+_LARGEST_FILE = 64_000_000
+
+Accounts = dict[str, Account]
+
+
+class LedgerWriteError(OSError):
+    """The ledger could not be saved; the file before it is untouched."""
+
+
+class _DamagedError(ValueError):
+    """The file is not a ledger; the text says in words why."""
+
+
+def file_bytes(accounts: Mapping[str, str]) -> bytes:
+    """The file's content for accounts that are already encoded as JSON, by device key."""
+    body = "{" + ",".join(f"{json.dumps(key)}:{text}" for key, text in accounts.items()) + "}"
+    return f'{{"version":{VERSION},"checksum":"{_checksum(body)}","accounts":{body}}}\n'.encode()
+
+
+def parse(content: bytes) -> Accounts:
+    """The accounts in the content of a file. Raises ValueError with the reason in words."""
+    try:
+        root = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _DamagedError("it is cut off or not JSON") from error
+    if not isinstance(root, dict) or type(root.get("version")) is not int:
+        raise _DamagedError("it is not a ledger")
+    if root["version"] != VERSION:
+        raise _DamagedError(f"its format {root['version']} is not known to this version of Heliobus")
+    accounts = root.get("accounts")
+    if not isinstance(accounts, dict):
+        raise _DamagedError("it holds no accounts")
+    try:
+        checksum = _checksum(json.dumps(accounts, separators=(",", ":")))
+    except RecursionError as error:
+        raise _DamagedError("it is not a ledger") from error
+    if root.get("checksum") != checksum:
+        raise _DamagedError("its checksum is wrong")
+    try:
+        return {key: decoded(account) for key, account in accounts.items()}
+    except MalformedAccountError as error:
+        raise _DamagedError(str(error)) from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put `content` in place of `path`, which stays beside it as `.bak`. Blocks. Raises LedgerWriteError."""
+    temporary = _beside(path, ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _keep(path)
+        temporary.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise LedgerWriteError(
+            error.errno, f"cannot save the ledger: {error.strerror}; yields are kept in memory only", str(path)
+        ) from error
+
+
+def load(path: Path, clock: Clock | None = None) -> tuple[Accounts, tuple[str, ...]]:
+    """The accounts in `path`, or in its `.bak` where it is damaged or missing, and notes in words.
+
+    A damaged file is set aside, never overwritten. No content makes it raise; with nothing to read the accounts are
+    empty, and start again from the devices' own counters.
+    """
+    clock = clock or SystemClock()
+    backup = _beside(path, ".bak")
+    accounts, notes = _read(path, clock)
+    if accounts is not None:
+        return accounts, notes
+    older, older_notes = _read(backup, clock)
+    if older is not None:
+        found = (f"ledger restored from {backup}; the devices' counters make up for what is newer",)
+        return older, (*notes, *found)
+    notes = (*notes, *older_notes)
+    if notes:
+        notes = (*notes, "no ledger is left to restore: totals start again from the devices' own counters")
+    return {}, notes
+
+
+def _read(path: Path, clock: Clock) -> tuple[Accounts | None, tuple[str, ...]]:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise _DamagedError("it is far too large")
+        return parse(path.read_bytes()), ()
+    except FileNotFoundError:
+        return None, ()
+    except _DamagedError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"it cannot be read ({error.strerror})"
+    stamp = datetime.fromtimestamp(clock.time(), UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = _beside(path, f".damaged-{stamp}")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return None, (f"ledger {path} is damaged: {reason}; it cannot be set aside ({error.strerror})",)
+    return None, (f"ledger {path} is damaged: {reason}; set aside as {aside.name}",)
+
+
+def _keep(path: Path) -> None:
+    """Make the present file the backup without a moment in which `path` does not exist."""
+    spare = _beside(path, ".bak.tmp")
+    try:
+        spare.unlink(missing_ok=True)
+        spare.hardlink_to(path)
+        spare.replace(_beside(path, ".bak"))
+    except FileNotFoundError:
+        return
+    except OSError:
+        # No hard links on this file system: for an instant only the backup exists, and loading finds it.
+        path.replace(_beside(path, ".bak"))
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Network file systems cannot do this for a directory, and need not.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode(errors='surrogatepass')):08x}"
