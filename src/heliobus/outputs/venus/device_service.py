@@ -1,0 +1,106 @@
+"""One device on the bus: its connection, its name, its instance, and at most one signal a second."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+from heliobus.model.device import Device
+from heliobus.model.reading import Reading
+from heliobus.outputs.venus.connection import Connection, connect_to
+from heliobus.outputs.venus.device_tree import DeviceTree
+from heliobus.outputs.venus.instance import CustomName, DeviceInstance, Instances
+from heliobus.outputs.venus.item import Item
+from heliobus.outputs.venus.paths import role_paths
+from heliobus.outputs.venus.service import BusItemService
+from heliobus.outputs.venus.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. `pace` between two signals of a service; `grace` for localsettings to appear at the start;
+    `patience` for a name or number to be let go by its earlier owner; `stall` until a daemon that takes no messages
+    counts as lost; `retry` and `longest_retry` between attempts to connect.
+    """
+
+    pace: float = 1.0
+    grace: float = 5.0
+    patience: float = 2.0
+    stall: float = 30.0
+    retry: float = 1.0
+    longest_retry: float = 60.0
+
+
+def service_name(device: Device) -> str:
+    """`com.victronenergy.solarcharger.tristar_0`: stays with the serial number, as the device's number does."""
+    short = re.sub(r"[^A-Za-z0-9_]", "_", device.short)
+    return f"com.victronenergy.{device.role.value}.{short}_{device.number}"
+
+
+class DeviceService:
+    """The service of one device. `run` serves until cancelled; `show` leaves the newest reading for it."""
+
+    def __init__(
+        self, device: Device, reading: Reading, address: str, timing: Timing, hidden: frozenset[str] = frozenset()
+    ) -> None:
+        self.device = device
+        self._reading = reading
+        self._news = set(reading.values)
+        self._address = address
+        self._timing = timing
+        self._hidden = hidden
+        self._wake = asyncio.Event()
+
+    def show(self, reading: Reading, changed: frozenset[str]) -> None:
+        """Carry `reading`, of which the points `changed` are news, at most one pace later."""
+        self._reading = reading
+        self._news |= changed
+        self._wake.set()
+
+    async def run(self, settings: Settings, instances: Instances) -> None:
+        """Serve until cancelled. Raises BusLostError, FatalOutputError."""
+        connection = await connect_to(self._address, self._timing.stall)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(connection.lost())
+                tasks.create_task(self._serve(connection, settings, instances))
+        finally:
+            await connection.close()
+
+    async def _serve(self, connection: Connection, settings: Settings, instances: Instances) -> None:
+        service = BusItemService(connection, service_name(self.device))
+        tree = DeviceTree(service, self.device, self._hidden)
+        first = role_paths(self.device.role).first_instance
+        number = service.add(Item("/DeviceInstance", "i"))
+        instance = DeviceInstance(self.device, first, settings, instances, self._wake.set)
+        name = service.add(Item("/CustomName", "s"))
+
+        def show_name(text: str) -> None:
+            service.set(name, text)
+            self._wake.set()
+
+        service.set(name, self.device.label)
+        custom_name = CustomName(self.device, settings, show_name)
+        name.write = custom_name.write
+        try:
+            service.set(number, await instance.take(self._timing.patience))
+            self._show(tree)
+            await service.claim(self._timing.patience)
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                if instance.outdated:
+                    # Consumers bind to the number they see when the name appears (venus.md §4.2).
+                    await service.release()
+                    service.set(number, await instance.take(self._timing.patience))
+                    self._show(tree)
+                    await service.claim(self._timing.patience)
+                self._show(tree)
+                if await service.flush():
+                    await asyncio.sleep(self._timing.pace)
+        finally:
+            custom_name.close()
+            instance.close()
+
+    def _show(self, tree: DeviceTree) -> None:
+        news, self._news = self._news, set()
+        tree.show(self._reading, news)

@@ -1,0 +1,94 @@
+"""A leaf of a service's tree: one value of one D-Bus type, with its text. Source: venus.md §1.1 and §1.2."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from dbus_fast import Variant
+from dbus_fast.signature import get_signature_tree
+
+from heliobus.model.point import Value
+
+Kind = Literal["d", "i", "s"]
+"""What a path carries all its life: a number, an integer, or text."""
+
+Write = Callable[[object], int]
+"""Takes what somebody wrote on the bus, of any type. Returns ACCEPTED or REFUSED."""
+
+ACCEPTED = 0
+NOT_WRITEABLE = 1
+REFUSED = 2
+
+INVALID = Variant("ai", [])
+INVALID_TEXT = "---"
+_LARGEST = 1e300
+
+_DOUBLE = get_signature_tree("d")
+_INT32 = get_signature_tree("i")
+_INT64 = get_signature_tree("x")
+_STRING = get_signature_tree("s")
+
+
+class Item:
+    """One leaf. `value` is None while it is invalid; `kind` never changes."""
+
+    __slots__ = ("doc", "kind", "path", "shown", "text", "value", "write")
+
+    def __init__(
+        self, path: str, kind: Kind, shown: Callable[[Value], str] = str, doc: str = "", write: Write | None = None
+    ) -> None:
+        self.path = path
+        self.kind = kind
+        self.shown = shown
+        self.doc = doc
+        self.write = write
+        self.value: Value = None
+        self.text = INVALID_TEXT
+
+    def take(self, value: Value) -> bool:
+        """Carry `value` from now on, as far as its kind allows. True when that is a change."""
+        value = fitting(self.kind, value)
+        if value == self.value:
+            return False
+        self.value = value
+        self.text = INVALID_TEXT if value is None else clean(self.shown(value))
+        return True
+
+    def variant(self) -> Variant:
+        """The value as it travels."""
+        value = self.value
+        if value is None:
+            return INVALID
+        if self.kind == "d":
+            return Variant(_DOUBLE, value, False)
+        if self.kind == "s":
+            return Variant(_STRING, value, False)
+        narrow = -(2**31) <= value < 2**31  # type: ignore[operator]
+        return Variant(_INT32 if narrow else _INT64, value, False)
+
+    def entry(self) -> dict[str, Variant]:
+        """Value and text as `GetItems` and `ItemsChanged` carry them."""
+        return {"Value": self.variant(), "Text": Variant(_STRING, self.text, False)}
+
+
+def fitting(kind: Kind, value: Value) -> Value:
+    """`value` as a path of `kind` may carry it, None where it may not: never text for a number, NaN or infinity."""
+    if value is None:
+        return None
+    if kind == "s":
+        return clean(value) if isinstance(value, str) else None
+    if isinstance(value, str):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if kind == "d":
+        return float(value) if abs(value) < _LARGEST else None
+    whole = round(value)
+    return whole if -(2**63) <= whole < 2**63 else None
+
+
+def clean(text: str) -> str:
+    """`text` without what D-Bus cannot carry: NUL and lone surrogates."""
+    if text.isprintable():
+        return text
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

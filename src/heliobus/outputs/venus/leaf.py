@@ -1,0 +1,48 @@
+"""How the tables of paths are written: which D-Bus path a point feeds, and what a role's service holds."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from heliobus.model.device import Device
+from heliobus.model.point import Value
+from heliobus.outputs.venus.item import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A path fed by the point `point`.
+
+    `numbers` turns the point's numbers into Victron's; a number without an entry becomes invalid. `words` are then
+    the texts of Victron's numbers. With `if_known` the path is there only if the device has the point: its presence
+    says that the device can do something.
+    """
+
+    path: str
+    point: str
+    kind: Kind
+    numbers: Mapping[int, int] | None = None
+    words: Mapping[int, str] | None = None
+    if_known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A path that says who the device is; it changes only with the device itself."""
+
+    path: str
+    kind: Kind
+    value: Callable[[Device], Value]
+    shown: Callable[[Value], str] = str
+
+
+@dataclass(frozen=True, slots=True)
+class RolePaths:
+    """What a service of a role holds beside identity and statistics.
+
+    `first_instance` is the VRM instance to ask for; `history` says whether it has the charger's days.
+    """
+
+    leaves: tuple[Leaf, ...] = ()
+    constants: tuple[Constant, ...] = ()
+    first_instance: int = 40
+    history: bool = False

@@ -1,0 +1,42 @@
+"""The paths of `com.victronenergy.solarcharger`. Source: venus.md §5.1.
+
+The charger is passive: there is no `/Link/*`, `/Settings/ChargeCurrentLimit` or `/Settings/BmsPresent`, because their
+presence promises the GX that the charger obeys its voltage and current limits (venus.md §5.4).
+"""
+
+from heliobus.outputs.venus.leaf import Constant, Leaf, RolePaths
+
+# 1 on, 4 off
+MODES = {1: 1, 0: 4}
+MODE_WORDS = {1: "on", 4: "off"}
+
+SOLAR_CHARGER = RolePaths(
+    leaves=(
+        Leaf("/Dc/0/Voltage", "battery_voltage", "d"),
+        Leaf("/Dc/0/Current", "battery_current", "d"),
+        # The battery's own temperature; the GX may take it for the whole battery.
+        Leaf("/Dc/0/Temperature", "battery_temperature", "d"),
+        Leaf("/Pv/V", "pv_voltage", "d"),
+        Leaf("/Pv/I", "pv_current", "d"),
+        Leaf("/Yield/Power", "pv_power", "d"),
+        Leaf("/Yield/User", "yield_total", "d"),
+        Leaf("/Yield/System", "yield_total", "d"),
+        Leaf("/State", "charger_state", "i"),
+        Leaf("/MppOperationMode", "mpp_mode", "i"),
+        Leaf("/Mode", "charger_enabled", "i", MODES, MODE_WORDS),
+        Leaf("/ErrorCode", "charger_error", "i"),
+        Leaf("/DeviceOffReason", "off_reason", "i"),
+        Leaf("/Settings/ChargeTargetVoltage", "target_voltage", "d"),
+        Leaf("/Settings/BatteryVoltageSetting", "nominal_voltage", "i"),
+        Leaf("/Equalization/Pending", "equalize_requested", "i"),
+        Leaf("/Alarms/HighTemperature", "high_temperature", "i"),
+        Leaf("/Alarms/Alarm", "general_alarm", "i"),
+        Leaf("/Alarms/HighVoltage", "high_voltage_alarm", "i"),
+        Leaf("/Alarms/ShortCircuit", "short_circuit_alarm", "i"),
+        Leaf("/Load/State", "load_state", "i", if_known=True),
+        Leaf("/Load/I", "load_current", "d", if_known=True),
+    ),
+    constants=(Constant("/NrOfTrackers", "i", lambda device: 1),),
+    first_instance=278,
+    history=True,
+)
