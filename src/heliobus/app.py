@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from heliobus.config import Config, DeviceConfig
+from heliobus.config import Config, DeviceConfig, on_venus_os
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver, Recognised
 from heliobus.devices.plan import TCP_COST, Cost, rtu_cost
@@ -159,10 +159,12 @@ class Installation:
         outputs: list[Output] = []
         venus = self._config.venus
         if venus is not None:
-            from heliobus.outputs.venus.output import VenusOutput  # noqa: PLC0415  brings dbus-fast
+            from heliobus.outputs.venus.output import Timing, VenusOutput  # noqa: PLC0415  brings dbus-fast
 
-            options = VenusOptions(venus.bus, venus.settings_charger, venus.on_bus_loss == "exit")
-            outputs.append(VenusOutput(self, options))
+            options = VenusOptions(venus.bus, venus.settings_charger, venus.on_bus_loss == "exit", venus.hide_firmware)
+            # Beside a GX nobody starts localsettings a moment later.
+            timing = Timing() if on_venus_os() else Timing(grace=0.5)
+            outputs.append(VenusOutput(self, options, timing))
         return outputs
 
     def _start(self, config: DeviceConfig) -> None:

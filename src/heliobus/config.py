@@ -1,18 +1,21 @@
 """The config file: TOML into dataclasses. Errors name file, table, key, what was found and what is allowed."""
 
-import difflib
+import itertools
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver
 from heliobus.model.localtime import UnknownTimeZoneError, local_time
-from heliobus.wire.address import LinkAddress, LinkAddressError, parse_link
+from heliobus.wire.address import FORMS, LinkAddress, LinkAddressError, parse_link
 
 VENUS_VERSION_FILE = Path("/opt/victronenergy/version")
 FILE_NAME = "heliobus.toml"
+SETTINGS_DEVICE = "charger"
+"""Name of the device that is set up in the settings of a GX."""
 
 
 class ConfigError(ValueError):
@@ -43,11 +46,15 @@ class SiteConfig:
 
 @dataclass(frozen=True, slots=True)
 class VenusConfig:
-    """`[output.venus]`: which D-Bus, whether a charger is set up in localsettings, what happens when the bus goes."""
+    """`[output.venus]`: which D-Bus, whether a charger is set up in localsettings, what happens when the bus goes.
+
+    `hide_firmware` keeps a GX with DVCC from taking the charger's firmware for an old Victron one.
+    """
 
     bus: str | None = None
     settings_charger: bool = False
     on_bus_loss: str = "reconnect"
+    hide_firmware: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,8 @@ def parse(document: Mapping[str, object], source: str) -> Config:
     venus = _venus(output.table("venus"), lonely=not devices) if wants_venus else None
     if not devices and not (venus and venus.settings_charger):
         raise ConfigError(f"{source}: no [[device]] table, so there is nothing to do")
+    if venus and venus.settings_charger and any(device.name == SETTINGS_DEVICE for device in devices):
+        raise ConfigError(f'{source}: name is "{SETTINGS_DEVICE}", which is that of the charger in the GX settings')
     if venus is None:
         raise ConfigError(f"{source}: no output: there is no D-Bus here; add [output.venus] with bus = 'ADDRESS'")
     return Config(source, site, devices, venus)
@@ -116,7 +125,8 @@ def _read(path: Path) -> Mapping[str, object]:
             return document
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits or a tower of brackets does not even get as far as a TOMLDecodeError.
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -129,7 +139,18 @@ def _site(table: "_Table") -> SiteConfig:
         except UnknownTimeZoneError as error:
             raise table.error("timezone", zone, f"a name like Europe/Oslo ({error})") from None
     state = table.text("state", "")
-    return SiteConfig(table.text("name", "site"), zone or None, Path(state).expanduser() if state else default_state())
+    return SiteConfig(table.text("name", "site"), zone or None, _directory(table, state) if state else default_state())
+
+
+def _directory(table: "_Table", state: str) -> Path:
+    try:
+        path = Path(state).expanduser()
+        possible = b"\0" not in os.fsencode(path)
+    except (RuntimeError, ValueError):
+        possible = False
+    if not possible:
+        raise table.error("state", state, "the path of a directory")
+    return path
 
 
 def default_state() -> Path:
@@ -148,9 +169,9 @@ def _devices(tables: list["_Table"]) -> tuple[DeviceConfig, ...]:
         device = _device(table, {each.name for each in devices})
         for other in devices:
             if (str(other.link), other.unit) == (str(device.link), device.unit):
-                raise ConfigError(f"{table.where()}: unit {device.unit} at {device.link} is {other.name!r} already")
+                raise table.error("unit", device.unit, f"another one, for this one at {device.link} is {other.name!r}")
             if other.link.endpoint == device.link.endpoint and str(other.link) != str(device.link):
-                raise ConfigError(f"{table.where()}: link {device.link} speaks another way than {other.link} before it")
+                raise table.error("link", str(device.link), f"{other.link}, as {other.name!r} has it")
         devices.append(device)
     return tuple(devices)
 
@@ -162,11 +183,11 @@ def _device(table: "_Table", taken: set[str]) -> DeviceConfig:
     if label in taken:
         raise table.error("name", label, "a name that no other device has")
     name = label or next(each for each in _names(driver.short) if each not in taken)
-    text = table.text("link", None)
+    text = table.text("link", None, FORMS)
     try:
         link = parse_link(text, baud=driver.baud, stop=driver.stop_bits)
     except LinkAddressError as error:
-        raise ConfigError(f"{table.where()}: link: {error}") from None
+        raise ConfigError(f"{table.where()}: link: {_line(str(error))}") from None
     control = table.choice("control", "off", ("on", "off"))
     if control == "on":
         raise table.error("control", control, '"off": this driver does not take commands yet')
@@ -180,26 +201,28 @@ def _device(table: "_Table", taken: set[str]) -> DeviceConfig:
     )
 
 
-def _names(short: str) -> list[str]:
-    return [short, *(f"{short}-{number}" for number in range(2, 300))]
+def _names(short: str) -> Iterator[str]:
+    yield short
+    yield from (f"{short}-{number}" for number in itertools.count(2))
 
 
 def _driver(table: "_Table") -> Driver:
-    name = table.text("driver", None)
+    name = table.text("driver", "")
     try:
         return catalog.driver(name)
     except catalog.UnknownDriverError:
-        allowed = ", ".join(each.name for each in catalog.drivers())
-        raise table.error("driver", name, f"one of {allowed}") from None
+        allowed = "one of " + ", ".join(each.name for each in catalog.drivers())
+        raise (table.error("driver", name, allowed) if name else table.missing("driver", allowed)) from None
 
 
 def _venus(table: "_Table", *, lonely: bool) -> VenusConfig:
-    table.only("bus", "settings_charger", "on_bus_loss")
+    table.only("bus", "settings_charger", "on_bus_loss", "hide_firmware")
     usual = "exit" if on_venus_os() else "reconnect"
     return VenusConfig(
         bus=table.text("bus", "") or None,
         settings_charger=table.flag("settings_charger", lonely),
         on_bus_loss=table.choice("on_bus_loss", usual, ("exit", "reconnect")),
+        hide_firmware=table.flag("hide_firmware", False),
     )
 
 
@@ -225,13 +248,20 @@ class _Table:
         """The one line about a wrong value."""
         return ConfigError(f"{self.where()}: {key} is {_found(found)}; allowed: {allowed}")
 
+    def missing(self, key: str, allowed: str) -> ConfigError:
+        """The one line about a value that must be there."""
+        return ConfigError(f"{self.where()}: {key} is missing; allowed: {allowed}")
+
     def only(self, *known: str) -> None:
         """Refuse keys that mean nothing here, and suggest the nearest one that does."""
         for key in self._content:
             if key not in known:
+                import difflib  # noqa: PLC0415  for the error only
+
                 near = difflib.get_close_matches(str(key), known, 1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
-                raise ConfigError(f"{self.where()}: unknown key {key!r}; {hint}allowed: {', '.join(known)}")
+                found = _found(str(key))
+                raise ConfigError(f"{self.where()}: unknown key {found}; {hint}allowed: {', '.join(known)}")
 
     def table(self, key: str) -> "_Table":
         """The table under `key`, empty if it is not there."""
@@ -244,13 +274,13 @@ class _Table:
             raise self.error(key, content, f"tables written [[{key}]]")
         return [_Table(each, self._source, f"[[{key}]] {index}") for index, each in enumerate(content, 1)]
 
-    def text(self, key: str, default: str | None) -> str:
+    def text(self, key: str, default: str | None, allowed: str = "a text in quotes") -> str:
         """A text; required if there is no default."""
         value = self._content.get(key, default)
         if value is None:
-            raise ConfigError(f"{self.where()}: {key} is missing")
+            raise self.missing(key, allowed)
         if not isinstance(value, str):
-            raise self.error(key, value, "a text in quotes")
+            raise self.error(key, value, allowed)
         return value
 
     def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
@@ -280,7 +310,7 @@ class _Table:
         seconds = _seconds(value)
         if seconds is None or not low <= seconds <= high:
             raise self.error(key, value, f'a time from {low} s to {high} s, such as "5s" or "500ms"')
-        return seconds
+        return float(seconds)
 
     def _inner(self, key: str) -> str:
         outer = self._path.strip("[]")
@@ -291,7 +321,7 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return value
     if isinstance(value, str):
         for suffix, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)):
             number = value.removesuffix(suffix).strip()
@@ -301,4 +331,18 @@ def _seconds(value: object) -> float | None:
 
 
 def _found(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    """`value` as it is written in the file, on one short line."""
+    if isinstance(value, str):
+        return _line(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of many digits"
+    if isinstance(value, Mapping):
+        return "a table"
+    return "an array" if isinstance(value, list) else _line(str(value))
+
+
+def _line(text: str) -> str:
+    shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    return shown if len(shown) <= 300 else shown[:300] + "…"

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from heliobus.ledger import store
 from heliobus.model.device import Identity
@@ -23,7 +24,11 @@ class Known:
 
 def device_key(short: str, serial: str | None, place: str) -> str:
     """A stable text of letters, digits and underscores: by serial number, or by place where there is none."""
-    return f"{short}_" + re.sub(r"[^A-Za-z0-9]+", "_", serial or place).strip("_")
+    return f"{short}_{_plain(serial or '') or _plain(place)}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
 
 
 class Inventory:
@@ -70,7 +75,7 @@ class Inventory:
             document = {"version": VERSION, "numbers": self._numbers, "places": places}
             store.write(self._path, json.dumps(document, indent=1, sort_keys=True).encode())
 
-    def _take(self, document: dict[str, dict[str, dict[str, object]]]) -> None:
+    def _take(self, document: dict[str, Any]) -> None:
         if document["version"] != VERSION:
             raise ValueError(f"its format {document['version']} is not known to this version of Heliobus")
         self._numbers = {str(key): int(str(number)) for key, number in document["numbers"].items()}
@@ -90,4 +95,9 @@ def _known(entry: dict[str, object]) -> Known:
     identity = entry["identity"]
     if not isinstance(identity, dict):
         raise TypeError("a device without identity")
-    return Known(str(entry["driver"]), Identity(**identity), str(entry["key"]), int(str(entry["number"])))
+    known = Known(str(entry["driver"]), Identity(**identity), str(entry["key"]), int(str(entry["number"])))
+    who = known.identity
+    texts = (who.vendor, who.model, who.serial or "", who.firmware or "", who.hardware or "")
+    if not all(isinstance(text, str) for text in texts) or not isinstance(who.details, dict):
+        raise TypeError("an identity that is not text")
+    return known

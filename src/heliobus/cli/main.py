@@ -5,6 +5,7 @@ import importlib
 import click
 
 from heliobus import __version__
+from heliobus.cli.lean import leave_out_openssl
 
 COMMANDS = {
     "demo": "A simulated cabin on this machine, no hardware needed.",
@@ -26,6 +27,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name == "run":
+            leave_out_openssl()
         command = importlib.import_module(f"heliobus.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
