@@ -131,10 +131,9 @@ def look_command(bus: str) -> str:
 
 
 async def _show(cabin: _Cabin, plain: bool) -> None:
-    from rich.console import Console  # noqa: PLC0415  the rest of the command line does without it
-    from rich.live import Live  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415  the rest of the command line does without it
 
-    from heliobus.cli.screen import site_picture  # noqa: PLC0415
+    from heliobus.cli.screen import make_console, site_picture  # noqa: PLC0415
 
     site = cabin.installation.site
 
@@ -142,11 +141,11 @@ async def _show(cabin: _Cabin, plain: bool) -> None:
         pairs = [(device, site.reading(device.name)) for device in site.devices]
         return site_picture([(device, reading) for device, reading in pairs if reading is not None], _notes(cabin))
 
-    console = Console(soft_wrap=plain)
+    console = make_console()
     if plain:
         while True:
             await asyncio.sleep(PLAIN_REFRESH)
-            console.print(picture())
+            console.print(picture(), soft_wrap=True)
     with Live(console=console, auto_refresh=False, screen=False) as live:
         while True:
             live.update(picture(), refresh=True)  # type: ignore[arg-type]

@@ -1,9 +1,11 @@
 """Live tables in the terminal, with rich."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 
 import click
+from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -32,12 +34,13 @@ SUMMARY = (
     "operating_hours",
     "fault_text",
 )
+PLAIN_WIDTH = 132
 HEALTH_STYLES = {Health.OK: "green", Health.FAILING: "yellow", Health.OFFLINE: "red", Health.UNKNOWN: "red"}
 
 
 def live_reading(points: tuple[str, ...]) -> Callable[[Said], None]:
     """Shows each reading of one device in place of the one before; as plain text where there is no terminal."""
-    console = Console()
+    console = make_console()
     live = Live(console=console, refresh_per_second=4)
     started = False
 
@@ -57,6 +60,11 @@ def live_reading(points: tuple[str, ...]) -> Callable[[Said], None]:
         live.update(picture)
 
     return show
+
+
+def make_console() -> Console:
+    """The terminal; where there is none, lines wide enough for two panels."""
+    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
 
 
 def device_panel(device: Device, reading: Reading, names: Iterable[str] = SUMMARY) -> Panel:
@@ -86,7 +94,6 @@ def _age(reading: Reading) -> str:
 
 
 def site_picture(pairs: Iterable[tuple[Device, Reading]], notes: Iterable[str]) -> Group:
-    """All devices beside each other, with lines of text below."""
-    row = Table.grid(padding=(0, 1))
-    row.add_row(*(device_panel(device, reading) for device, reading in pairs))
-    return Group(row, *(Text(note) for note in notes))
+    """All devices, beside each other where there is room, with lines of text below."""
+    panels = Columns([device_panel(device, reading) for device, reading in pairs])
+    return Group(panels, *(Text(note) for note in notes))
