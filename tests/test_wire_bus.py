@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
+from heliobus.sim.virtual_time import run_virtual
 from heliobus.wire.bus import BadFrame, LinkDown, ModbusException, NoAnswer, Timing
 from heliobus.wire.modbus.crc import with_crc
 from heliobus.wire.modbus.pdu import ReadRegisters, WriteCoil, WriteRegister, WriteRegisters
-from virtual_time import run_virtual
 from wire_fakes import rtu_answer, rtu_bus, running, tcp_answer, tcp_bus, values_at
 
 FAST = Timing(floor=0.1, ceiling=1.0)
@@ -36,6 +36,7 @@ def first_registers(link):
 def test_urgent_first_then_the_most_overdue():
     async def main():
         bus, link = rtu_bus(prompt)
+        await asyncio.sleep(100)
         asks = [
             bus.ask(1, ReadRegisters(1, 1), due=30.0),
             bus.ask(1, ReadRegisters(2, 1), due=10.0),

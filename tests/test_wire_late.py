@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from heliobus.sim.virtual_time import run_virtual
 from heliobus.wire.bus import NoAnswer, Timing
 from heliobus.wire.modbus.pdu import ReadRegisters, WriteRegister
-from virtual_time import run_virtual
 from wire_fakes import rtu_answer, rtu_bus, running, tcp_answer, tcp_bus, values_at
 
 TIMING = Timing(floor=0.5, ceiling=0.5)

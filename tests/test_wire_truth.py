@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heliobus.sim.virtual_time import run_virtual
 from heliobus.wire.bus import BusError, Timing
 from heliobus.wire.modbus.pdu import ReadRegisters, WriteRegister
-from virtual_time import run_virtual
 from wire_fakes import rtu_answer, rtu_bus, running, tcp_answer, tcp_bus, values_at
 
 TIMING = Timing(floor=0.05, ceiling=1.0, gap=0.01)

@@ -121,7 +121,7 @@ def _notes(cabin: _Cabin) -> list[str]:
             "Look:  " + look_command(cabin.bus),
         ]
     link = f"morningstar-tristar-mppt@tcp://127.0.0.1:{cabin.server.port}"
-    lines.append(f"Read:  heliobus read {link} --json   (--unit 2 for the barn)")
+    lines.append(f"Read:  {sys.argv[0]} read {link} --json   (--unit 2 for the barn)")
     return lines
 
 
