@@ -6,6 +6,7 @@ from pathlib import Path
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver
 from heliobus.model.quantity import Kind
+from heliobus.model.vocabulary import HEALTH_POINTS, LEDGER_POINTS
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "devices.md"
 
@@ -41,6 +42,7 @@ def _points(driver: Driver) -> str:
     places = {
         register.point.name: f"{register.table.name.lower()} 0x{register.address:04X}" for register in driver.registers
     }
+    places |= {point.name: "ledger" for point in LEDGER_POINTS} | {point.name: "bus" for point in HEALTH_POINTS}
     lines = [f"\n## {driver.name}\n", "| Point | Unit | Where | About |", "|---|---|---|---|"]
     for point in driver.points().values():
         unit = point.unit or ("" if point.kind is Kind.NUMBER else str(point.kind))
