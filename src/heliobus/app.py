@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from heliobus.config import Config, DeviceConfig, on_venus_os
+from heliobus.config import SETTINGS_DEVICE, Config, DeviceConfig, on_venus_os
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver, Recognised
 from heliobus.devices.plan import TCP_COST, Cost, rtu_cost
@@ -31,8 +31,6 @@ from heliobus.wire.bus import Bus
 log = logging.getLogger("heliobus.app")
 
 SAVE_PERIOD = 300.0
-SETTINGS_DEVICE = "charger"
-"""Name of the device that is set up in the settings of a GX."""
 RTU_TURNAROUND = 0.03
 
 
@@ -169,9 +167,7 @@ class Installation:
 
     def _start(self, config: DeviceConfig) -> None:
         driver = catalog.driver(config.driver)
-        known = self._inventory.known(_place(config))
-        if known is not None:
-            self.site.introduce(_device(config, catalog.driver(known.driver), known))
+        self._introduce_known(config)
         shared = self._bus(config.link)
         poller = Poller(
             shared.bus,
@@ -185,6 +181,18 @@ class Installation:
         )
         task = asyncio.create_task(supervise(config.name, poller.run))
         self._running[config.name] = _Running(config, task)
+
+    def _introduce_known(self, config: DeviceConfig) -> None:
+        """Show a device seen here earlier as not connected until it answers."""
+        known = self._inventory.known(_place(config))
+        if known is None:
+            return
+        try:
+            driver = catalog.driver(known.driver)
+        except catalog.UnknownDriverError as error:
+            log.warning("%s: was known by another version of Heliobus: %s", config.name, error)
+            return
+        self.site.introduce(_device(config, driver, known))
 
     def _end(self, name: str) -> None:
         running = self._running.pop(name)

@@ -260,7 +260,7 @@ class _Table:
 
                 near = difflib.get_close_matches(str(key), known, 1)
                 hint = f"did you mean {near[0]!r}? " if near else ""
-                found = _found(str(key))
+                found = _line(repr(key))
                 raise ConfigError(f"{self.where()}: unknown key {found}; {hint}allowed: {', '.join(known)}")
 
     def table(self, key: str) -> "_Table":

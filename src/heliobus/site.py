@@ -36,7 +36,8 @@ class Mailbox:
         """Leave `update` for the output."""
         name = update.device.name
         waiting = self._slots.get(name)
-        if waiting is not None and waiting.reading is not None:
+        # Another device object brings all its points as changed, and need not have those of the one before.
+        if waiting is not None and waiting.device is update.device and update.reading is not None:
             update = replace(update, changed=update.changed | waiting.changed)
         self._slots[name] = update
         self._filled.set()
@@ -133,7 +134,12 @@ class Site:
         # Decoding has rounded every value to its point's decimals, so equality is the dead band.
         old = before.values
         changed = frozenset(name for name, value in reading.values.items() if name not in old or old[name] != value)
-        if changed or before.health is not reading.health or before.days is not reading.days:
+        if (
+            changed
+            or before.health is not reading.health
+            or before.days is not reading.days
+            or before.reasons != reading.reasons
+        ):
             self._tell(Update(device, reading, changed))
 
     def _tell(self, update: Update) -> None:

@@ -1,5 +1,6 @@
 """Words of a block → values of points, or the reason why there is none. Pure, and on the hot path."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from heliobus.devices.driver import UNSCALED, Register, Scale
@@ -63,8 +64,9 @@ class _Field:
         self.invalid = register.invalid
         self.whole = point.kind is not Kind.NUMBER
         self.decimals = point.decimals
-        self.low = point.low if point.low is not None else float("-inf")
-        self.high = point.high if point.high is not None else float("inf")
+        # Without bounds of its own a value still is a finite number.
+        self.low = point.low if point.low is not None else -sys.float_info.max
+        self.high = point.high if point.high is not None else sys.float_info.max
 
     def decode(self, words: Sequence[int], multiplier: float | None) -> Value | Reason:
         raw = self.to_value(words[self.start : self.stop])

@@ -82,11 +82,15 @@ class Image:
         before = self._factors()
         self._decode(slot)
         self._derive()
-        if self._factors() != before:
-            # What was read earlier is scaled by what is known now.
-            for other in self._slots:
-                if other is not slot and other.answered is not None and not other.stale:
-                    self._decode(other)
+        for _ in self._factor_names:
+            known = self._factors()
+            if known == before:
+                break
+            # What was read earlier, and this very block, is scaled by what is known now; that may tell the next factor.
+            before = known
+            for each in self._slots:
+                if each.answered is not None and not each.stale:
+                    self._decode(each)
             self._derive()
 
     def refuse(self, slot: Slot) -> Sequence[Slot]:

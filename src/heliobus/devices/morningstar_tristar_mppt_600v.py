@@ -54,7 +54,7 @@ HUNDREDFOLD = Scale(100)
 RAM = (
     R(0x0004, ts.CONTROLLER_FIRMWARE, bcd16),
     R(0x0005, FPGA_VERSION, bcd16),
-    R(0x0006, ts.SYSTEM_MULTIPLIER, Coding(1, _multiplier), invalid=frozenset({0})),
+    R(0x0006, ts.SYSTEM_MULTIPLIER, Coding(1, _multiplier)),
     R(0x0018, v.BATTERY_VOLTAGE, f16),
     R(0x0019, ts.TERMINAL_VOLTAGE, f16),
     R(0x001A, ts.SENSE_VOLTAGE, f16),
@@ -123,7 +123,7 @@ def _derive(values: Mapping[str, Value]) -> Mapping[str, Value]:
         ts.SYSTEM_EVIDENCE.name: None if multiplier is None else "register 0x0006",
         v.RATED_CURRENT.name: 60,
     }
-    return {**derive(values), **own}
+    return {**derive(values, FAULT_BITS, ALARM_BITS), **own}
 
 
 def _recognise() -> Recognition:

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Protocol
 
 from heliobus.devices.driver import Driver, NotOurs, Poll, Recognised
-from heliobus.devices.identify import GATEWAY_EXCEPTIONS, identify
+from heliobus.devices.identify import GATEWAY_EXCEPTIONS, UNSUPPORTED_EXCEPTIONS, identify
 from heliobus.devices.image import Image, Slot
 from heliobus.devices.plan import Cost, plan
 from heliobus.model import vocabulary as v
 from heliobus.model.clock import Clock, SystemClock
 from heliobus.model.reading import Health, Reading, Reason
-from heliobus.wire.bus import Bus, BusError
+from heliobus.wire.bus import Bus, BusError, Timing
 from heliobus.wire.health import Change, HealthMachine
 from heliobus.wire.modbus.answer import ModbusException
 
@@ -23,7 +24,13 @@ STRANGER_PAUSE = 60.0
 RETRY_SHARE = 0.25
 """After a miss the next try is due after this share of the period, so that one lost frame blanks nothing."""
 QUICK_RETRIES = 2
-UNSUPPORTED_EXCEPTIONS = frozenset({1, 2, 3})
+"""Tries at that pace; then the pause doubles each time, up to the period."""
+LONGEST_RETRY = 7.5
+PROBE_CEILING = 2.0
+"""How long an offline device may take to answer where others wait for the same line, in seconds.
+
+A serial line is drained for as long again; together that is less than the usual period, so nobody's values go stale.
+"""
 
 
 class Listener(Protocol):
@@ -69,38 +76,51 @@ class Poller:
         self._expiry: asyncio.TimerHandle | None = None
         self._counted = float("-inf")
         self._answered_at = 0.0
+        self._serving: Driver | None = None
+        self._complaint = ""
 
     async def run(self) -> None:
         """Poll until cancelled."""
         try:
             while True:
-                driver = await self._recognise()
+                driver = self._serving = await self._recognise()
                 await self._serve(driver)
-        finally:
+        except asyncio.CancelledError:
+            # After any other exception the values on show still have to cease to hold in their time.
             self._disarm()
+            raise
 
     async def _recognise(self) -> Driver:
         """Ask who is there until it is one of ours; returns the declaration that fits."""
-        refused = ""
         while True:
             await asyncio.sleep(self._health.probe_delay())
             try:
-                verdict = await identify(self._bus, self._unit, self._driver)
+                verdict = await identify(self._bus, self._unit, self._driver, self._probe_timing())
             except (BusError, ModbusException) as error:
                 self._missed(error)
                 if self._health.state is not Health.OFFLINE:
-                    await asyncio.sleep(self._period * RETRY_SHARE)
+                    await asyncio.sleep(self._retry_pause(self._period, 1))
                 continue
             if isinstance(verdict, NotOurs):
-                if verdict.why != refused:
-                    log.error("%s: %s", self._name, verdict.why)
-                    refused = verdict.why
-                self._listener.stranger(verdict.why)
-                await asyncio.sleep(STRANGER_PAUSE)
+                await self._shun(verdict.why)
                 continue
             self._hit()
             self._listener.recognised(verdict)
             return verdict.driver
+
+    def _probe_timing(self) -> Timing:
+        timing = self._driver.timing
+        if self._health.state is Health.OFFLINE and len(self._bus.statistics.units) > 1:
+            return replace(timing, ceiling=min(timing.ceiling, PROBE_CEILING))
+        return timing
+
+    async def _shun(self, why: str) -> None:
+        """Say once what is wrong with what answers here, and leave it alone for a while."""
+        if why != self._complaint:
+            log.error("%s: %s", self._name, why)
+            self._complaint = why
+        self._listener.stranger(why)
+        await asyncio.sleep(STRANGER_PAUSE)
 
     async def _serve(self, driver: Driver) -> None:
         """Read all blocks in their rhythm until the device is offline."""
@@ -117,35 +137,44 @@ class Poller:
             try:
                 answer = await self._bus.ask(self._unit, slot.request, timing=driver.timing, due=slot.due)
             except (BusError, ModbusException) as error:
-                if not self._failed(image, slot, error):
-                    continue
-                self._publish_silence(driver)
-                return
+                if self._failed(image, slot, error):
+                    return
+                continue
             self._hit()
             now = loop.time()
             image.answer(slot, tuple(int(word) for word in answer) if slot.block.table <= 2 else answer, now)
             slot.due = slot.next_due(now)
             self._answered_at = self._clock.time()
             if image.complete:
+                self._complaint = ""
                 self._publish(image)
-        self._listener.stranger("the device refuses every register")
-        await asyncio.sleep(STRANGER_PAUSE)
+        await self._shun("the device refuses every register")
 
     def _failed(self, image: Image, slot: Slot, error: BusError | ModbusException) -> bool:
         """Deal with a request that failed; True when the device is offline by now."""
         now = asyncio.get_running_loop().time()
         if isinstance(error, ModbusException) and error.code not in GATEWAY_EXCEPTIONS:
             self._hit()
-            if error.code in UNSUPPORTED_EXCEPTIONS:
+            # A block that was answered before is served; then a refusal is a passing mood of the device.
+            if error.code in UNSUPPORTED_EXCEPTIONS and slot.answered is None:
                 self._refused(image, slot, error)
-            else:
-                slot.due = slot.next_due(now)
-            return False
-        self._missed(error)
+                return False
+        elif slot.period == min(each.period for each in image.slots):
+            # Only what is read most often tells whether the device is there: it may serve the rest badly or not at all.
+            self._missed(error)
+        complete = image.complete
         slot.misses += 1
-        quick = slot.misses <= QUICK_RETRIES
-        slot.due = now + (RETRY_SHARE * min(slot.period, self._period) if quick else slot.period)
-        return self._health.state is Health.OFFLINE
+        slot.due = now + self._retry_pause(slot.period, slot.misses)
+        if self._health.state is Health.OFFLINE:
+            return True
+        if image.complete and not complete:
+            self._publish(image)
+        return False
+
+    def _retry_pause(self, period: float, misses: int) -> float:
+        """How long to wait after that many misses in a row."""
+        first = min(RETRY_SHARE * min(period, self._period), LONGEST_RETRY)
+        return min(period, first * 2.0 ** min(max(0, misses - QUICK_RETRIES), 20))
 
     def _refused(self, image: Image, slot: Slot, error: ModbusException) -> None:
         if image.refuse(slot):
@@ -173,6 +202,7 @@ class Poller:
         change: Change | None = self._health.miss(asyncio.get_running_loop().time(), str(error))
         if change is not None and change.broke:
             log.warning("%s: no answer, shown as not connected: %s", self._name, error)
+            self._publish_silence()
             self._listener.silent(str(error))
 
     def _publish(self, image: Image) -> None:
@@ -184,9 +214,11 @@ class Poller:
         self._listener.read(Reading(self._name, self._answered_at, values, reasons, self._health.state))
         self._arm(image)
 
-    def _publish_silence(self, driver: Driver) -> None:
+    def _publish_silence(self) -> None:
         self._disarm()
-        points = driver.points()
+        if self._serving is None:
+            return
+        points = self._serving.points()
         reading = Reading(
             self._name,
             self._answered_at,

@@ -60,8 +60,13 @@ RATED_AMPERES = {0: 45, 1: 60, 2: 30}
 NO_INPUT, MODE_REGISTER, PROTECTION, ANALYSING = 1 << 0, 1 << 2, 1 << 4, 1 << 8
 
 
-def derive(values: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The `DERIVED` points from those that were read; None where what they follow from is missing."""
+def derive(
+    values: Mapping[str, Value], fault_bits: Point = ts.FAULT_BITS, alarm_bits: Point = ts.ALARM_BITS
+) -> Mapping[str, Value]:
+    """The `DERIVED` points from those that were read; None where what they follow from is missing.
+
+    `fault_bits` and `alarm_bits` bring the words of the model's faults and alarms.
+    """
     state = _number(values, ts.CHARGE_STATE)
     faults = _number(values, ts.FAULT_BITS)
     alarms = _number(values, ts.ALARM_BITS)
@@ -83,7 +88,7 @@ def derive(values: Mapping[str, Value]) -> Mapping[str, Value]:
         v.GENERAL_ALARM.name: None if faults is None else 2 * bool(faults),
         v.HIGH_VOLTAGE_ALARM.name: _high_voltage(faults, alarms),
         v.SHORT_CIRCUIT_ALARM.name: None if faults is None else 2 * bool(faults & FETS_SHORTED),
-        v.FAULT_TEXT.name: _fault_text(faults, alarms),
+        v.FAULT_TEXT.name: _fault_text(fault_bits, faults, alarm_bits, alarms),
         v.NOMINAL_VOLTAGE.name: None if multiplier is None else 12 * multiplier,
         v.RATED_CURRENT.name: None if model is None else RATED_AMPERES.get(model),
         ts.SYSTEM_MULTIPLIER.name: multiplier,
@@ -131,12 +136,12 @@ def _high_voltage(faults: int | None, alarms: int | None) -> int | None:
     return 2 * bool(faults & HVD_FAULT or alarms & HVD_ALARM)
 
 
-def _fault_text(faults: int | None, alarms: int | None) -> str | None:
+def _fault_text(fault_bits: Point, faults: int | None, alarm_bits: Point, alarms: int | None) -> str | None:
     if faults is None or alarms is None:
         return None
     # An open RTS is normal where none is installed.
-    words = [f"fault: {word}" for word in flag_words(ts.FAULT_BITS, faults)]
-    words += [f"alarm: {word}" for word in flag_words(ts.ALARM_BITS, alarms & ~RTS_OPEN)]
+    words = [f"fault: {word}" for word in flag_words(fault_bits, faults)]
+    words += [f"alarm: {word}" for word in flag_words(alarm_bits, alarms & ~RTS_OPEN)]
     return "; ".join(words)
 
 

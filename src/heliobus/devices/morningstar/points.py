@@ -115,9 +115,11 @@ PROGRAMS = {**{number: f"preset {number:03b}" for number in range(7)}, 7: "custo
 MODELS = {0: "TriStar MPPT 45", 1: "TriStar MPPT 60", 2: "TriStar MPPT 30"}
 
 # Scaling
-VOLTAGE_SCALING = Point("voltage_scaling", FACTOR, "V_PU: volts at full scale", DIAGNOSTIC)
-CURRENT_SCALING = Point("current_scaling", FACTOR, "I_PU: amperes at full scale", DIAGNOSTIC)
-SYSTEM_MULTIPLIER = Point("system_multiplier", NUMBER, "Nominal battery voltage divided by 12 V", DIAGNOSTIC)
+VOLTAGE_SCALING = Point("voltage_scaling", FACTOR, "V_PU: volts at full scale", DIAGNOSTIC, low=1, high=1000)
+CURRENT_SCALING = Point("current_scaling", FACTOR, "I_PU: amperes at full scale", DIAGNOSTIC, low=1, high=1000)
+SYSTEM_MULTIPLIER = Point(
+    "system_multiplier", NUMBER, "Nominal battery voltage divided by 12 V", DIAGNOSTIC, low=1, high=10
+)
 SYSTEM_EVIDENCE = Point(
     "system_voltage_evidence", TEXT, "What the nominal battery voltage is concluded from", DIAGNOSTIC
 )
@@ -167,11 +169,11 @@ CHARGE_DISCONNECT = Point(
 
 # Array
 ARRAY_POWER = Point(
-    "array_power", WATT, "Array input power, from an array current that is good to ±20 %", low=-10, high=7200
+    "array_power", WATT, "Array input power, from an array current that is good to ±20 %", low=-10, high=20_000
 )
-SWEEP_POWER = Point("sweep_power_max", WATT, "Largest array power found in the last sweep", low=0, high=7200)
-SWEEP_VMP = Point("sweep_vmp", VOLT, "Array voltage of the largest power in the last sweep", low=-10, high=180)
-SWEEP_VOC = Point("sweep_voc", VOLT, "Open circuit array voltage of the last sweep", low=-10, high=180)
+SWEEP_POWER = Point("sweep_power_max", WATT, "Largest array power found in the last sweep", low=0, high=20_000)
+SWEEP_VMP = Point("sweep_vmp", VOLT, "Array voltage of the largest power in the last sweep", low=-10, high=700)
+SWEEP_VOC = Point("sweep_voc", VOLT, "Open circuit array voltage of the last sweep", low=-10, high=700)
 
 # The device's day
 DAY_FLAG_BITS = Point("day_flags", FLAGS, "What happened in the device's day", DIAGNOSTIC, DAY_FLAGS)

@@ -1,7 +1,7 @@
 """Who is there: a TriStar MPPT 150 V, its 600 V sister with another map, or something else (MS-002582 V11, §1.6, §4.4).
 
 The product code decides. Where a gateway does not pass function 43, the NetBIOS name does, and last the scaling
-registers, whose values no other device has at this place.
+registers, which are the same in the whole 150 V family.
 """
 
 import re
@@ -19,7 +19,9 @@ SCALING = ReadRegisters(0x0000, 5, function=4)
 IDENTITY = ReadRegisters(0xE0C0, 14, function=3)
 NETBIOS = ReadRegisters(0x1029, 8, function=4)
 SERIAL_WORDS, MODEL_WORD, HARDWARE_WORD = slice(0, 4), 12, 13
-TS_MPPT = re.compile(r"TS-MPPT-(\w+)(-600V.*)?$")
+TS_MPPT = re.compile(r"TS-MPPT-\d")
+SCALING_150 = (180, 0, 80, 0)
+"""V_PU and I_PU of every 150 V model: 180 V, 80 A (its MIB, its captures)."""
 
 Words = tuple[int, ...] | None
 
@@ -30,12 +32,12 @@ def recogniser(fits_150: Driver | None, fits_600: Driver | None) -> Recognition:
     identification = cast(DeviceIdentification | None, (yield Ask(ReadDeviceIdentification(1), optional=True)))
     vendor, product = _texts(identification)
     if vendor and "morningstar" not in vendor.lower():
-        return NotOurs(f"a {vendor} {product} answers here, not a Morningstar TriStar MPPT")
+        found = f"{vendor} {product}".rstrip()
+        return NotOurs(f"what answers here is a {found}, not a Morningstar TriStar MPPT")
     if product:
-        match = TS_MPPT.match(product)
-        if match is None:
+        if TS_MPPT.match(product) is None:
             return NotOurs(f"a Morningstar {product} answers here, which has another register map than a TriStar MPPT")
-        high_voltage = match[2] is not None
+        high_voltage = "600V" in product
     else:
         kind = yield from _without_product(scaling)
         if isinstance(kind, NotOurs):
@@ -54,7 +56,7 @@ def _without_product(scaling: Words) -> Generator[Ask, object, bool | NotOurs]:
     name = _netbios(cast(Words, (yield Ask(NETBIOS, optional=True))))
     if name.startswith("tsmppt600v"):
         return True
-    if name.startswith("tsmppt") or _scaled_like_150(scaling):
+    if name.startswith("tsmppt") or (scaling is not None and scaling[:4] == SCALING_150):
         return False
     found = (
         "the scaling registers 0 to 3 cannot be read" if scaling is None else f"its registers 0 to 3 read {scaling[:4]}"
@@ -76,11 +78,6 @@ def _ascii(raw: bytes) -> str:
 def _netbios(words: Words) -> str:
     text = ascii_low_first(8).decode(words) if words else None
     return text.lower() if isinstance(text, str) else ""
-
-
-def _scaled_like_150(scaling: Words) -> bool:
-    """V_PU and I_PU as in the whole 150 V family (180 V, 80 A) or in the vendor's printed examples (78 V to 124 V)."""
-    return scaling is not None and 60 <= scaling[0] <= 200 and 20 <= scaling[2] <= 120
 
 
 def _identity(product: str, high_voltage: bool, words: Words, scaling: Words) -> Identity:

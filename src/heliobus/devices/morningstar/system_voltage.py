@@ -30,7 +30,7 @@ def system_voltage(values: Mapping[str, Value]) -> tuple[int | None, str | None]
     chosen = BY_SWITCHES.get((switches >> 1 & 1, switches >> 2 & 1))
     if chosen is None:
         return _automatic(values, battery)
-    if battery > BROWN_OUT and not LOWEST <= battery / chosen <= HIGHEST:
+    if _contradicts(battery, chosen):
         return None, f"switches 2 and 3 say {12 * chosen} V, but the battery reads {battery:.1f} V"
     return chosen, "switches 2 and 3"
 
@@ -38,11 +38,17 @@ def system_voltage(values: Mapping[str, Value]) -> tuple[int | None, str | None]
 def _automatic(values: Mapping[str, Value], battery: float) -> tuple[int | None, str | None]:
     by_target = _by_target(values)
     if by_target is not None:
+        if _contradicts(battery, by_target):
+            return None, f"the target voltage fits a {12 * by_target} V system, but the battery reads {battery:.1f} V"
         return by_target, "switches 2 and 3 are automatic; target voltage against the setting"
     for low, high, multiplier in BANDS:
         if low <= battery <= high:
             return multiplier, f"switches 2 and 3 are automatic; the battery reads {12 * multiplier} V"
     return None, f"switches 2 and 3 are automatic, and {battery:.1f} V fits more than one system or none"
+
+
+def _contradicts(battery: float, multiplier: int) -> bool:
+    return battery > BROWN_OUT and not LOWEST <= battery / multiplier <= HIGHEST
 
 
 def _by_target(values: Mapping[str, Value]) -> int | None:
