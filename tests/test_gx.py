@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import tzdata
+
 from daemon import heliobus_run
 from heliobus.sim.server import TcpServer
 from test_run import CHARGER, bus, client, is_number, server, until, write_config
@@ -20,7 +22,8 @@ async def test_the_daemon_runs_on_the_python_of_a_gx(
     config = write_config(tmp_path, server.port)
     text = config.read_text().replace("[site]", '[site]\ntimezone = "Europe/Oslo"')
     config.write_text(text)
-    async with heliobus_run(config, bus.address, command=GX) as daemon:
+    zones = {"TZDIR": str(Path(tzdata.__file__).parent / "zoneinfo")}
+    async with heliobus_run(config, bus.address, command=GX, env=zones) as daemon:
         await until(client, "/Dc/0/Voltage", is_number)
         assert await client.value(CHARGER, "/Serial") == "10170296"
         assert await daemon.stop() == 0

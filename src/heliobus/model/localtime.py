@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 LocalTime = Callable[[float], datetime]
 """UTC seconds since 1970 → local date and time."""
@@ -32,6 +33,9 @@ def local_time(zone: str | None) -> LocalTime:
 
 
 def _by_c_library(zone: str) -> LocalTime:
+    # The C library takes a zone it does not know for UTC without a word.
+    if not (Path(os.environ.get("TZDIR", "/usr/share/zoneinfo")) / zone).is_file():
+        raise UnknownTimeZoneError(f"no time zone named {zone!r} on this machine")
     os.environ["TZ"] = zone
     time.tzset()
 
