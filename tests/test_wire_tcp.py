@@ -158,7 +158,7 @@ async def test_connecting_takes_too_long(monkeypatch):
     async def never(*args, **kwargs):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never)
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", never)
     with pytest.raises(LinkError, match=r"^x: no connection within 0.01 s$"):
         await TcpLink("x", "192.0.2.1", 502).open(0.01)
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-from heliobus.devices.driver import UNSCALED, Register, Scale
+from heliobus.devices.driver import Register, Scale
 from heliobus.devices.plan import Block
 from heliobus.model.point import Value
 from heliobus.model.quantity import Kind
@@ -14,9 +14,11 @@ class Decoder:
     """The decoder of one block; its constant work is done once."""
 
     def __init__(self, block: Block) -> None:
+        groups: dict[Scale, list[_Field]] = {}
         # What other registers are scaled by comes first.
-        ordered = sorted(block.registers, key=lambda register: bool(register.scale.factors))
-        self._fields = [_Field(register, block.address) for register in ordered]
+        for register in sorted(block.registers, key=lambda register: bool(register.scale.factors)):
+            groups.setdefault(register.scale, []).append(_Field(register, block.address))
+        self._groups = list(groups.items())
 
     def decode(self, words: Sequence[int], known: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, Reason]]:
         """Values and reasons by point name.
@@ -26,16 +28,15 @@ class Decoder:
         """
         values: dict[str, Value] = {}
         reasons: dict[str, Reason] = {}
-        multipliers: dict[Scale, float | None] = {UNSCALED: 1}
-        for field in self._fields:
-            if field.scale not in multipliers:
-                multipliers[field.scale] = _multiplier(field.scale, values, known)
-            value = field.decode(words, multipliers[field.scale])
-            if isinstance(value, Reason):
-                values[field.name] = None
-                reasons[field.name] = value
-            else:
-                values[field.name] = value
+        for scale, fields in self._groups:
+            multiplier = _multiplier(scale, values, known)
+            for field in fields:
+                value = field.decode(words, multiplier)
+                if isinstance(value, Reason):
+                    values[field.name] = None
+                    reasons[field.name] = value
+                else:
+                    values[field.name] = value
         return values, reasons
 
 
@@ -52,7 +53,7 @@ def _multiplier(scale: Scale, values: Mapping[str, Value], known: Mapping[str, V
 class _Field:
     """A register with what decoding needs of it at hand."""
 
-    __slots__ = ("decimals", "high", "invalid", "low", "name", "scale", "start", "stop", "to_value", "whole")
+    __slots__ = ("decimals", "high", "invalid", "low", "name", "start", "stop", "to_value", "whole")
 
     def __init__(self, register: Register, base: int) -> None:
         point = register.point
@@ -60,7 +61,6 @@ class _Field:
         self.start = register.address - base
         self.stop = self.start + register.count
         self.to_value = register.coding.decode
-        self.scale = register.scale
         self.invalid = register.invalid
         self.whole = point.kind is not Kind.NUMBER
         self.decimals = point.decimals

@@ -1,6 +1,5 @@
 """A tty as a link."""
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -8,13 +7,11 @@ import os
 import termios
 from typing import TYPE_CHECKING
 
+from heliobus.wire.descriptor import Descriptor
 from heliobus.wire.link import LinkClosed, LinkError
-from heliobus.wire.pipe import Inbox
 
 if TYPE_CHECKING:
     import serial
-
-_READ_SIZE = 4096
 
 
 class SerialLink:
@@ -26,13 +23,13 @@ class SerialLink:
         self.name = f"serial:{path}"
         self._path = path
         self._baud, self._bits, self._parity, self._stop = baud, bits, parity, stop
-        self._inbox = Inbox()
         self._port: serial.Serial | None = None
+        self._descriptor: Descriptor | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether the tty is ours and still there, as far as is known."""
-        return self._port is not None and not self._inbox.ended
+        return self._descriptor is not None and not self._descriptor.inbox.ended
 
     async def open(self, timeout: float) -> None:
         """Open and lock the tty, or raise LinkError; a tty opens at once or not at all."""
@@ -56,56 +53,31 @@ class SerialLink:
             raise LinkError(f"{self.name}: {error}") from None
         _claim(port)
         self._port = port
-        self._inbox = Inbox()
-        asyncio.get_running_loop().add_reader(port.fileno(), self._receive)
+        self._descriptor = Descriptor(port.fileno())
 
     def write(self, frame: bytes) -> None:
         """Send; a tty that is gone shows at the next read."""
-        if self._port is None or self._inbox.ended:
-            return
-        # A frame is far smaller than the kernel's buffer; should that be full, the answer will be missed.
-        try:
-            os.write(self._port.fileno(), frame)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._end()
+        if self._descriptor is not None:
+            self._descriptor.write(frame)
 
     async def read(self, timeout: float) -> bytes:
         """The bytes that came. TimeoutError after `timeout` seconds, LinkClosed when the tty has gone."""
-        if self._port is None:
+        if self._descriptor is None:
             raise LinkClosed(f"{self.name}: not open")
-        return await self._inbox.get(timeout)
+        return await self._descriptor.inbox.get(timeout)
 
     def discard(self) -> bytes:
         """Take without waiting what came and was not read."""
-        return self._inbox.take()
+        return b"" if self._descriptor is None else self._descriptor.inbox.take()
 
     def close(self) -> None:
         """Give the tty back."""
+        if self._descriptor is not None:
+            self._descriptor.end()
+            self._descriptor = None
         if self._port is not None:
-            self._end()
             self._port.close()
             self._port = None
-
-    def _receive(self) -> None:
-        assert self._port is not None
-        try:
-            chunk = os.read(self._port.fileno(), _READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            chunk = b""
-        if chunk:
-            self._inbox.put(chunk)
-        else:
-            self._end()
-
-    def _end(self) -> None:
-        """Nothing more can come: an adapter that was pulled out would be reported as readable for ever."""
-        if self._port is not None and not self._inbox.ended:
-            asyncio.get_running_loop().remove_reader(self._port.fileno())
-            self._inbox.end()
 
 
 def _claim(port: "serial.Serial") -> None:

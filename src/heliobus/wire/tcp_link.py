@@ -1,35 +1,15 @@
 """A TCP connection as a link."""
 
 import asyncio
+import contextlib
 import os
-import re
 import socket
+from typing import Any
 
+from heliobus.wire.descriptor import Descriptor
 from heliobus.wire.link import LinkClosed, LinkError
-from heliobus.wire.pipe import Inbox
 
-_BUFFER_SIZE = 4096
-
-
-class _Receiver(asyncio.BufferedProtocol):
-    """Takes what the socket has, without a new buffer for each read."""
-
-    def __init__(self, inbox: Inbox) -> None:
-        self._inbox = inbox
-        self._buffer = bytearray(_BUFFER_SIZE)
-        self._view = memoryview(self._buffer)
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._inbox.put(bytes(self._view[:nbytes]))
-
-    def eof_received(self) -> None:
-        self._inbox.end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._inbox.end()
+_Address = tuple[int, Any]
 
 
 class TcpLink:
@@ -41,59 +21,84 @@ class TcpLink:
         self.name = name
         self._host = host
         self._port = port
-        self._inbox = Inbox()
-        self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
+        self._descriptor: Descriptor | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether the connection stands, as far as is known."""
-        return self._transport is not None and not self._inbox.ended
+        return self._descriptor is not None and not self._descriptor.inbox.ended
 
     async def open(self, timeout: float) -> None:
         """Connect within `timeout` seconds, or raise LinkError."""
         self.close()
-        inbox = Inbox()
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                transport, _ = await loop.create_connection(
-                    lambda: _Receiver(inbox), self._host, self._port, happy_eyeballs_delay=0.25
-                )
+                self._socket = await self._connect()
         except TimeoutError:
             raise LinkError(f"{self.name}: no connection within {timeout:g} s") from None
         except socket.gaierror as error:
             raise LinkError(f"{self.name}: host not found ({error.strerror})") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise LinkError(f"{self.name}: {_words(error)}") from None
-        self._inbox = inbox
-        self._transport = transport
+        self._descriptor = Descriptor(self._socket.fileno())
 
     def write(self, frame: bytes) -> None:
         """Send; a connection that is gone shows at the next read."""
-        if self._transport is not None:
-            self._transport.write(frame)
+        if self._descriptor is not None:
+            self._descriptor.write(frame)
 
     async def read(self, timeout: float) -> bytes:
         """The bytes that came. TimeoutError after `timeout` seconds, LinkClosed at the end."""
-        if self._transport is None:
+        if self._descriptor is None:
             raise LinkClosed(f"{self.name}: not connected")
-        return await self._inbox.get(timeout)
+        return await self._descriptor.inbox.get(timeout)
 
     def discard(self) -> bytes:
         """Take without waiting what came and was not read."""
-        return self._inbox.take()
+        return b"" if self._descriptor is None else self._descriptor.inbox.take()
 
     def close(self) -> None:
         """End the connection."""
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
+        if self._descriptor is not None:
+            self._descriptor.end()
+            self._descriptor = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    async def _connect(self) -> socket.socket:
+        """A connected socket to the first of the host's addresses that takes one. Raises the last one's OSError."""
+        failure: OSError | None = None
+        for family, address in await self._addresses():
+            try:
+                return await _connected(family, address)
+            except OSError as error:
+                failure = error
+        raise failure or OSError("the host has no address")
+
+    async def _addresses(self) -> list[_Address]:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            try:
+                socket.inet_pton(family, self._host)
+            except OSError:
+                continue
+            return [(family, (self._host, self._port))]
+        found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        # This gear speaks IPv4; a network whose IPv6 leads nowhere must not use up the time.
+        found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+        return [(family, address) for family, _, _, _, address in found]
 
 
-def _words(error: OSError) -> str:
-    """The system's reason; where several addresses failed, the last one's."""
-    number = error.errno
-    if number is None:
-        numbers = re.findall(r"\[Errno (\d+)\]", str(error))
-        number = int(numbers[-1]) if numbers else None
+async def _connected(family: int, address: Any) -> socket.socket:
+    with contextlib.ExitStack() as stack:
+        one = stack.enter_context(socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(one, address)
+        stack.pop_all()
+    return one
+
+
+def _words(error: Exception) -> str:
+    number = error.errno if isinstance(error, OSError) else None
     return os.strerror(number).lower() if number is not None else str(error)

@@ -85,8 +85,12 @@ class DeviceService:
             service.set(number, await instance.take(self._timing.patience))
             self._show(tree)
             await service.claim(self._timing.patience)
+            loop = asyncio.get_running_loop()
+            next_signal = 0.0
             while True:
                 await self._wake.wait()
+                if (early := next_signal - loop.time()) > 0:
+                    await asyncio.sleep(early)
                 self._wake.clear()
                 if instance.outdated:
                     # Consumers bind to the number they see when the name appears (venus.md §4.2).
@@ -96,7 +100,7 @@ class DeviceService:
                     await service.claim(self._timing.patience)
                 self._show(tree)
                 if await service.flush():
-                    await asyncio.sleep(self._timing.pace)
+                    next_signal = loop.time() + self._timing.pace
         finally:
             custom_name.close()
             instance.close()

@@ -31,10 +31,10 @@ _ANSWERING = (Health.OK, Health.FAILING)
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
-    """An item fed by a point, and how the point's value becomes the item's."""
+    """An item fed by a point, and how the point's value becomes the item's, where it is not the same."""
 
     item: Item
-    convert: Callable[[Value], Value]
+    convert: Callable[[Value], Value] | None = None
 
 
 class DeviceTree:
@@ -69,7 +69,10 @@ class DeviceTree:
         for name in changed:
             value = values.get(name)
             for feed in self._feeds.get(name, ()):
-                self._service.set(feed.item, None if value is None else feed.convert(value))
+                if value is not None and feed.convert is not None:
+                    self._service.set(feed.item, feed.convert(value))
+                else:
+                    self._service.set(feed.item, value)
         self._service.set(self._connected, 1 if reading.health in _ANSWERING else 0)
         if self._history is not None:
             self._history.show(reading.days)
@@ -103,19 +106,25 @@ class DeviceTree:
         numbers: Mapping[int, int] | None = None,
         words: Mapping[int, str] | None = None,
     ) -> None:
-        shown = point.text if words is None else _words(words)
+        shown = _shown(point) if words is None else _words(words)
         item = self._service.add(Item(path, kind, shown, point.doc))
-        self._feeds.setdefault(point.name, []).append(_Feed(item, _conversion(point, kind, numbers)))
+        self._feeds.setdefault(point.name, []).append(_Feed(item, _conversion(numbers)))
 
 
 def _words(words: Mapping[int, str]) -> Callable[[Value], str]:
     return lambda value: words.get(value, str(value)) if isinstance(value, int) else str(value)
 
 
-def _conversion(point: Point, kind: Kind, numbers: Mapping[int, int] | None) -> Callable[[Value], Value]:
-    if numbers is not None:
-        return lambda value: numbers.get(value) if isinstance(value, int) else None
-    if kind == "d":
-        decimals = point.decimals
-        return lambda value: value if isinstance(value, str) else round(value or 0.0, decimals)
-    return lambda value: value
+def _conversion(numbers: Mapping[int, int] | None) -> Callable[[Value], Value] | None:
+    if numbers is None:
+        return None
+    return lambda value: numbers.get(value) if isinstance(value, int) else None
+
+
+def _shown(point: Point) -> Callable[[Value], str]:
+    """`point.text`, made ready for what changes at every poll."""
+    if point.kind is not PointKind.NUMBER:
+        return point.text
+    unit = point.unit.replace("%", "%%")
+    layout = f"%.{point.decimals}f {unit}" if unit else f"%.{point.decimals}f"
+    return layout.__mod__

@@ -97,7 +97,10 @@ class History:
 
     def _show_day(self, items: list[Item], day: Day | None) -> None:
         for item, (_, _, of_day, _) in zip(items, DAY_LEAVES, strict=True):
-            self._service.set(item, None if day is None else of_day(day))
+            value = None if day is None else of_day(day)
+            # Most of a day stands still from one poll to the next.
+            if value != item.value:
+                self._service.set(item, value)
 
     def _show_overall(self, days: list[Day]) -> None:
         for item, choose, of_day in self._extremes:

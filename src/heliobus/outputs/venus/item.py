@@ -75,6 +75,9 @@ def fitting(kind: Kind, value: Value) -> Value:
     """`value` as a path of `kind` may carry it, None where it may not: never text for a number, NaN or infinity."""
     if value is None:
         return None
+    # The usual case first; the comparison also refuses NaN and infinity.
+    if kind == "d" and type(value) is float:
+        return value if -_LARGEST < value < _LARGEST else None
     if kind == "s":
         return clean(value) if isinstance(value, str) else None
     if isinstance(value, str):

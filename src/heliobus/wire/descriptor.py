@@ -1,0 +1,47 @@
+"""A socket or tty that the event loop watches for us: leaner than a transport, and closed when we say so."""
+
+import asyncio
+import os
+
+from heliobus.wire.pipe import Inbox
+
+_READ_SIZE = 4096
+
+
+class Descriptor:
+    """What arrives at the non-blocking file descriptor `number` goes into the inbox, until `end`. Closes nothing."""
+
+    def __init__(self, number: int) -> None:
+        self.inbox = Inbox()
+        self._number = number
+        asyncio.get_running_loop().add_reader(number, self._receive)
+
+    def write(self, frame: bytes) -> None:
+        """Send; that the other side is gone shows at the next read."""
+        if self.inbox.ended:
+            return
+        # A frame is far smaller than the kernel's buffer; should that be full, the answer will be missed.
+        try:
+            os.write(self._number, frame)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.end()
+
+    def end(self) -> None:
+        """Watch no longer: what has ended would be reported as readable for ever."""
+        if not self.inbox.ended:
+            asyncio.get_running_loop().remove_reader(self._number)
+            self.inbox.end()
+
+    def _receive(self) -> None:
+        try:
+            chunk = os.read(self._number, _READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        if chunk:
+            self.inbox.put(chunk)
+        else:
+            self.end()
