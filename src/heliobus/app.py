@@ -5,6 +5,7 @@ import fcntl
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -89,7 +90,7 @@ class Installation:
             for device in self._config.devices:
                 self._start(device)
             self._outputs = [
-                asyncio.create_task(supervise(output.name, lambda output=output: output.run(self.site)))  # type: ignore[misc]
+                asyncio.create_task(supervise(output.name, partial(output.run, self.site)))
                 for output in self._make_outputs()
             ]
             saver = asyncio.create_task(self._save_in_rhythm())

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,9 @@ from heliobus.sim.localsettings import LocalSettings
 from heliobus.sim.server import TcpServer, serve_tcp
 from heliobus.sim.tristar import SimTriStar
 from heliobus.wire.address import parse_link
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 START_HOUR = 8
 REFRESH, PLAIN_REFRESH = 0.25, 5.0
@@ -137,7 +141,7 @@ async def _show(cabin: _Cabin, plain: bool) -> None:
 
     site = cabin.installation.site
 
-    def picture() -> object:
+    def picture() -> "Group":
         pairs = [(device, site.reading(device.name)) for device in site.devices]
         return site_picture([(device, reading) for device, reading in pairs if reading is not None], _notes(cabin))
 
@@ -148,5 +152,5 @@ async def _show(cabin: _Cabin, plain: bool) -> None:
             console.print(picture(), soft_wrap=True)
     with Live(console=console, auto_refresh=False, screen=False) as live:
         while True:
-            live.update(picture(), refresh=True)  # type: ignore[arg-type]
+            live.update(picture(), refresh=True)
             await asyncio.sleep(REFRESH)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 
+from heliobus.wire.link import LinkClosed
 from heliobus.wire.pipe import Inbox
 
 _READ_SIZE = 4096
@@ -45,3 +46,36 @@ class Descriptor:
             self.inbox.put(chunk)
         else:
             self.end()
+
+
+class DescriptorLink:
+    """What links over a descriptor have in common; opening is what tells them apart."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._descriptor: Descriptor | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection stands, as far as is known."""
+        return self._descriptor is not None and not self._descriptor.inbox.ended
+
+    def write(self, frame: bytes) -> None:
+        """Send; that the other side is gone shows at the next read."""
+        if self._descriptor is not None:
+            self._descriptor.write(frame)
+
+    async def read(self, timeout: float) -> bytes:
+        """The bytes that came. TimeoutError after `timeout` seconds, LinkClosed at the end."""
+        if self._descriptor is None:
+            raise LinkClosed(f"{self.name}: not open")
+        return await self._descriptor.inbox.get(timeout)
+
+    def discard(self) -> bytes:
+        """Take without waiting what came and was not read."""
+        return b"" if self._descriptor is None else self._descriptor.inbox.take()
+
+    def _unwatch(self) -> None:
+        if self._descriptor is not None:
+            self._descriptor.end()
+            self._descriptor = None

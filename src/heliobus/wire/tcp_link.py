@@ -6,28 +6,22 @@ import os
 import socket
 from typing import Any
 
-from heliobus.wire.descriptor import Descriptor
-from heliobus.wire.link import LinkClosed, LinkError
+from heliobus.wire.descriptor import Descriptor, DescriptorLink
+from heliobus.wire.link import LinkError
 
 _Address = tuple[int, Any]
 
 
-class TcpLink:
+class TcpLink(DescriptorLink):
     """A link to `host`:`port`; `name` is how people and log lines call it."""
 
     hangs_up = True
 
     def __init__(self, name: str, host: str, port: int) -> None:
-        self.name = name
+        super().__init__(name)
         self._host = host
         self._port = port
         self._socket: socket.socket | None = None
-        self._descriptor: Descriptor | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the connection stands, as far as is known."""
-        return self._descriptor is not None and not self._descriptor.inbox.ended
 
     async def open(self, timeout: float) -> None:
         """Connect within `timeout` seconds, or raise LinkError."""
@@ -43,26 +37,9 @@ class TcpLink:
             raise LinkError(f"{self.name}: {_words(error)}") from None
         self._descriptor = Descriptor(self._socket.fileno())
 
-    def write(self, frame: bytes) -> None:
-        """Send; a connection that is gone shows at the next read."""
-        if self._descriptor is not None:
-            self._descriptor.write(frame)
-
-    async def read(self, timeout: float) -> bytes:
-        """The bytes that came. TimeoutError after `timeout` seconds, LinkClosed at the end."""
-        if self._descriptor is None:
-            raise LinkClosed(f"{self.name}: not connected")
-        return await self._descriptor.inbox.get(timeout)
-
-    def discard(self) -> bytes:
-        """Take without waiting what came and was not read."""
-        return b"" if self._descriptor is None else self._descriptor.inbox.take()
-
     def close(self) -> None:
         """End the connection."""
-        if self._descriptor is not None:
-            self._descriptor.end()
-            self._descriptor = None
+        self._unwatch()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
