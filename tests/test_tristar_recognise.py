@@ -124,6 +124,20 @@ def test_without_43_14_and_network_the_scaling_tells(silent: bool, framing: Fram
     assert reading.reasons["ip_address"] == "not supported"
 
 
+@pytest.mark.parametrize(("high", "low", "volts"), [(0x007B, 0xE041, 13.25), (0x004E, 0x03A6, 8.34)])
+def test_the_specifications_worked_examples_are_read_too(high: int, low: int, volts: float) -> None:
+    words = {**capture_c(), 0x0000: high, 0x0001: low, 0x0018: 0x0DB0}
+    recognised, reading = first(SimCapture(words, ranges=[(0, 0x5B)], coils={}))
+    assert recognised.driver is TRISTAR
+    assert reading.values["battery_voltage"] == volts
+
+
+def test_a_version_that_was_not_recorded_is_unknown() -> None:
+    words = {**capture_c(), 0x0004: 0, 0xE0CD: 0}
+    recognised, _ = first(SimCapture(words, objects=PRODUCT, coils={}))
+    assert (recognised.identity.firmware, recognised.identity.hardware) == (None, None)
+
+
 def test_one_lost_answer_to_43_14_does_not_hide_the_product() -> None:
     class Once(SimCapture):
         lost = 1

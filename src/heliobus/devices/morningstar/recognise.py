@@ -22,6 +22,8 @@ SERIAL_WORDS, MODEL_WORD, HARDWARE_WORD = slice(0, 4), 12, 13
 TS_MPPT = re.compile(r"TS-MPPT-\d")
 SCALING_150 = (180, 0, 80, 0)
 """V_PU and I_PU of every 150 V model: 180 V, 80 A (its MIB, its captures)."""
+PRINTED_SCALINGS = ((0x007B, 0xE041), (0x004E, 0x03A6))
+"""V_PU of the specification's two worked examples, which no other device has at this place."""
 
 Words = tuple[int, ...] | None
 
@@ -56,12 +58,16 @@ def _without_product(scaling: Words) -> Generator[Ask, object, bool | NotOurs]:
     name = _netbios(cast(Words, (yield Ask(NETBIOS, optional=True))))
     if name.startswith("tsmppt600v"):
         return True
-    if name.startswith("tsmppt") or (scaling is not None and scaling[:4] == SCALING_150):
+    if name.startswith("tsmppt") or _scaled_like_150(scaling):
         return False
     found = (
         "the scaling registers 0 to 3 cannot be read" if scaling is None else f"its registers 0 to 3 read {scaling[:4]}"
     )
     return NotOurs(f"what answers here is no TriStar MPPT: it gives no product code, and {found}")
+
+
+def _scaled_like_150(scaling: Words) -> bool:
+    return scaling is not None and (scaling[:4] == SCALING_150 or scaling[:2] in PRINTED_SCALINGS)
 
 
 def _texts(identification: DeviceIdentification | None) -> tuple[str, str]:
@@ -82,8 +88,9 @@ def _netbios(words: Words) -> str:
 
 def _identity(product: str, high_voltage: bool, words: Words, scaling: Words) -> Identity:
     serial = ascii_low_first(4).decode(words[SERIAL_WORDS]) if words else None
-    hardware = version_hex.decode(words[HARDWARE_WORD:]) if words else None
-    software = bcd16.decode(scaling[4:]) if scaling else None
+    # There is no version 0: an image that was not recorded there reads so.
+    hardware = version_hex.decode(words[HARDWARE_WORD:]) if words and words[HARDWARE_WORD] else None
+    software = (bcd16.decode(scaling[4:]) or None) if scaling else None
     firmware = ".".join(str(part) for part in (hardware, software) if part is not None)
     return Identity(
         vendor="Morningstar",
