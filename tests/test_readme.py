@@ -1,0 +1,33 @@
+"""What the README shows must work."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from heliobus import config
+from heliobus.cli.main import COMMANDS
+from heliobus.devices import catalog
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_config_examples_are_good() -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    settings = config.parse(tomllib.loads("\n".join(blocks)), "README.md")
+    (roof,) = settings.devices
+    assert (roof.name, roof.link.host, roof.link.port, roof.unit, roof.poll) == ("roof", "192.168.1.253", 502, 1, 5.0)
+    assert settings.venus is not None
+    assert settings.site.timezone == "Europe/Oslo"
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    shown = {match.split()[0] for match in re.findall(r"^\| `heliobus ([^`]+)`", README, re.MULTILINE)}
+    assert shown == set(COMMANDS)
+
+
+def test_every_device_on_the_command_line_is_one() -> None:
+    drivers = {driver.name for driver in catalog.drivers()}
+    named = set(re.findall(r"([a-z0-9-]+)@(?:tcp|serial)", README))
+    assert named
+    assert named <= drivers
