@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,8 +76,9 @@ class Installation:
         self.site = Site([self._account])
         self._buses: dict[str, _SharedBus] = {}
         self._running: dict[str, _Running] = {}
+        self._present: set[str] = set()
         self._outputs: list[asyncio.Task[None]] = []
-        self._unsaved_inventory = False
+        self._unsaved_inventory = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled. Raises StartError, or FatalOutputError when an output cannot go on."""
@@ -120,6 +122,8 @@ class Installation:
             self._end(SETTINGS_DEVICE)
             if _place(before.config) != _place(config):
                 self.site.remove(SETTINGS_DEVICE)
+            else:
+                self.site.silence(SETTINGS_DEVICE)
         log.info(
             "%s: %s every %g s, as set in the settings", SETTINGS_DEVICE, link.describe(settings.unit), config.poll
         )
@@ -134,22 +138,31 @@ class Installation:
         except UnknownTimeZoneError as error:
             log.error("%s; local days stay as they are", error)
 
-    def recognised(self, config: DeviceConfig, recognised: Recognised) -> bool:
-        """A device said who it is; False if another place of the site has it already."""
+    def recognised(self, config: DeviceConfig, recognised: Recognised) -> Device | None:
+        """A device said who it is; the site's device, or None if another place of the site has it live."""
         driver = recognised.driver
         known, news = self._inventory.remember(_place(config), driver.name, driver.short, recognised.identity)
-        self._unsaved_inventory |= news
+        if news:
+            self._unsaved_inventory.set()
         twin = next((each for each in self.site.devices if each.key == known.key and each.name != config.name), None)
-        if twin is not None and twin.name in self._running:
-            log.error("%s: is the same device as %s (%s); ignored", config.name, twin.name, known.key)
-            return False
+        if twin is not None:
+            if twin.name in self._present:
+                log.error("%s: is the same device as %s (%s); ignored", config.name, twin.name, known.key)
+                return None
+            # It has moved here: its serial number counts, not where it was seen last.
+            self.site.remove(twin.name)
+        self._present.add(config.name)
         identity = recognised.identity
         if news:
             serial = f", serial number {identity.serial}" if identity.serial else ""
             version = f", firmware {identity.firmware}" if identity.firmware else ""
             log.info("%s: found %s %s%s%s", config.name, identity.vendor, identity.model, serial, version)
         self.site.introduce(_device(config, driver, known))
-        return True
+        return self.site.device(config.name)
+
+    def silent(self, name: str) -> None:
+        """The device of this name does not answer."""
+        self._present.discard(name)
 
     def _account(self, device: Device, reading: Reading) -> Reading:
         return self._ledger.apply(reading, device.key)
@@ -197,6 +210,7 @@ class Installation:
 
     def _end(self, name: str) -> None:
         running = self._running.pop(name)
+        self._present.discard(name)
         running.task.cancel()
         key = str(running.config.link)
         shared = self._buses[key]
@@ -217,15 +231,19 @@ class Installation:
 
     async def _save_in_rhythm(self) -> None:
         while True:
-            await asyncio.sleep(SAVE_PERIOD)
+            # A number that a new device got must outlive a power cut; the ledger's counters catch up by themselves.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SAVE_PERIOD):
+                    await self._unsaved_inventory.wait()
             await self._save()
 
     async def _save(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            if self._unsaved_inventory:
-                await loop.run_in_executor(None, self._inventory.save)
-                self._unsaved_inventory = False
+            path = self._inventory.path
+            if path is not None and self._unsaved_inventory.is_set():
+                self._unsaved_inventory.clear()
+                await loop.run_in_executor(None, write_file, path, self._inventory.serialize())
             path = self._ledger.path
             if path is not None and self._ledger.dirty:
                 await loop.run_in_executor(None, write_file, path, self._ledger.serialize())
@@ -248,19 +266,21 @@ class _Listener:
     def __init__(self, installation: Installation, config: DeviceConfig) -> None:
         self._installation = installation
         self._config = config
-        self._welcome = False
+        self._device: Device | None = None
 
     def recognised(self, recognised: Recognised) -> None:
         """Introduce the device to the site."""
-        self._welcome = self._installation.recognised(self._config, recognised)
+        self._device = self._installation.recognised(self._config, recognised)
 
     def read(self, reading: Reading) -> None:
-        """Put the reading."""
-        if self._welcome:
-            self._installation.site.put(reading)
+        """Put the reading, unless the device has moved to another place meanwhile."""
+        site = self._installation.site
+        if self._device is not None and site.device(self._config.name) is self._device:
+            site.put(reading)
 
     def silent(self, why: str) -> None:
         """The poller has said so in the log, and the reading says it to the outputs."""
+        self._installation.silent(self._config.name)
 
     def stranger(self, why: str) -> None:
         """The poller has said so in the log."""

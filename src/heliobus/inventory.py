@@ -35,16 +35,16 @@ class Inventory:
     """What is known of the site's devices. `place` is link and unit as text, and names where a device answers."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
+        self.path = path
         self._places: dict[str, Known] = {}
         self._numbers: dict[str, int] = {}
 
     def load(self) -> str | None:
         """Read the file; what is damaged is set aside. Returns a line for the log if there is one to say."""
-        if self._path is None:
+        if self.path is None:
             return None
         try:
-            self._take(json.loads(self._path.read_bytes()))
+            self._take(json.loads(self.path.read_bytes()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -68,12 +68,16 @@ class Inventory:
         self._places[place] = known
         return known, news
 
+    def serialize(self) -> bytes:
+        """The file's content now, for `store.write` in another thread."""
+        places = {place: asdict(known) for place, known in self._places.items()}
+        document = {"version": VERSION, "numbers": self._numbers, "places": places}
+        return json.dumps(document, indent=1, sort_keys=True).encode()
+
     def save(self) -> None:
         """Write the file; blocks. Raises LedgerWriteError, and the file before it stays."""
-        if self._path is not None:
-            places = {place: asdict(known) for place, known in self._places.items()}
-            document = {"version": VERSION, "numbers": self._numbers, "places": places}
-            store.write(self._path, json.dumps(document, indent=1, sort_keys=True).encode())
+        if self.path is not None:
+            store.write(self.path, self.serialize())
 
     def _take(self, document: dict[str, Any]) -> None:
         if document["version"] != VERSION:
@@ -82,13 +86,13 @@ class Inventory:
         self._places = {place: _known(entry) for place, entry in document["places"].items()}
 
     def _set_aside(self, error: Exception) -> str:
-        assert self._path is not None
-        aside = self._path.with_name(self._path.name + ".damaged")
+        assert self.path is not None
+        aside = self.path.with_name(self.path.name + ".damaged")
         try:
-            self._path.replace(aside)
+            self.path.replace(aside)
         except OSError as failure:
-            return f"{self._path} is damaged ({error}) and cannot be set aside: {failure.strerror}"
-        return f"{self._path} is damaged ({error}); set aside as {aside.name}, devices are recognised anew"
+            return f"{self.path} is damaged ({error}) and cannot be set aside: {failure.strerror}"
+        return f"{self.path} is damaged ({error}); set aside as {aside.name}, devices are recognised anew"
 
 
 def _known(entry: dict[str, object]) -> Known:

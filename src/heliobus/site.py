@@ -116,6 +116,12 @@ class Site:
         """Take a new reading of a device that was introduced. Never waits."""
         self._store(self._devices[reading.device], reading, everything=False)
 
+    def silence(self, name: str) -> None:
+        """Nobody asks the device of this name any more: what it said holds no longer."""
+        device = self._devices.get(name)
+        if device is not None:
+            self.put(silent(device, Health.OFFLINE, self._readings[name].time))
+
     async def command(self, command: Command) -> Outcome:
         """Have `command` carried out by its device."""
         commandable = self._commandables.get(command.device)
