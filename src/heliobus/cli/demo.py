@@ -137,7 +137,7 @@ def look_command(bus: str) -> str:
 async def _show(cabin: _Cabin, plain: bool) -> None:
     from rich.live import Live  # noqa: PLC0415  the rest of the command line does without it
 
-    from heliobus.cli.screen import make_console, site_picture  # noqa: PLC0415
+    from heliobus.cli.screen import make_console, site_picture  # noqa: PLC0415  brings rich
 
     site = cabin.installation.site
 

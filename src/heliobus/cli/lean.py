@@ -11,4 +11,5 @@ def leave_out_openssl() -> None:
     They all are written to do without it. It has to happen before the first of them is imported.
     """
     for name in OPENSSL_MODULES:
+        # None in this place is how Python is told that a module shall not be found.
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]

@@ -163,7 +163,6 @@ class World:
         self.sun = Sun(latitude, cloudiness, seed)
         self.battery = Battery(nominal, capacity, soc, resistance=nominal / 12.0 * 2.0 / capacity)
         self.charged_wh = 0.0
-        self.consumed_wh = 0.0
         self._day_of_year = day_of_year
         self._load_watts = load_watts
         self._peaks = [random.Random(seed).uniform(0.7, 1.3) for _ in range(24)]
@@ -203,7 +202,6 @@ class World:
         given = sum(self._sources.values())
         load = self.load_amps
         self.charged_wh += given * self.volts * seconds / 3600
-        self.consumed_wh += load * self.volts * seconds / 3600
         self.battery.flow(given - load, seconds)
         self.seconds += seconds
         # Loads let go of an empty battery, as an inverter does.
