@@ -1,12 +1,13 @@
 """The installation: the latest reading of every device, what changed in it, who is told, who takes commands."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from heliobus.model.command import Command, Outcome, Refused
+from heliobus.model.command import Change, Command, Failed, Outcome, Refused, StoredSetting
 from heliobus.model.device import Device
+from heliobus.model.point import Value
 from heliobus.model.reading import Health, Reading, Reason
 
 Step = Callable[[Device, Reading], Reading]
@@ -54,8 +55,17 @@ class Mailbox:
 class Commandable(Protocol):
     """What carries out commands for one device."""
 
+    def refusal(self, command: Command) -> str | None:
+        """Why `command` would be refused now, by what is known without asking the device; None if it would not."""
+
     async def command(self, command: Command) -> Outcome:
         """Carry out `command`, or say why not."""
+
+    async def plan(self, command: Command) -> tuple[Change, ...] | Refused | Failed:
+        """What `command` would write, without writing."""
+
+    async def settings(self) -> tuple[StoredSetting, ...] | Refused | Failed:
+        """The charge settings as the device has them stored, read now."""
 
 
 class Site:
@@ -122,12 +132,41 @@ class Site:
         if device is not None:
             self.put(silent(device, Health.OFFLINE, self._readings[name].time))
 
+    def amend(self, name: str, values: Mapping[str, Value]) -> None:
+        """Put `values`, which do not come from the device itself, into its newest reading."""
+        device, reading = self._devices.get(name), self._readings.get(name)
+        if device is None or reading is None:
+            return
+        reasons = {point: reason for point, reason in reading.reasons.items() if values.get(point) is None}
+        self._store(device, replace(reading, values={**reading.values, **values}, reasons=reasons), everything=False)
+
+    def refusal(self, command: Command) -> str | None:
+        """Why `command` would be refused now, without asking the device; None if it would not."""
+        commandable = self._commandables.get(command.device)
+        return self._nobody(command.device) if commandable is None else commandable.refusal(command)
+
     async def command(self, command: Command) -> Outcome:
         """Have `command` carried out by its device."""
         commandable = self._commandables.get(command.device)
-        if commandable is None:
-            return Refused(f"there is no device {command.device!r} that takes commands")
-        return await commandable.command(command)
+        return Refused(self._nobody(command.device)) if commandable is None else await commandable.command(command)
+
+    async def plan(self, command: Command) -> tuple[Change, ...] | Refused | Failed:
+        """What `command` would write, without writing."""
+        commandable = self._commandables.get(command.device)
+        return Refused(self._nobody(command.device)) if commandable is None else await commandable.plan(command)
+
+    async def settings(self, name: str) -> tuple[StoredSetting, ...] | Refused | Failed:
+        """The charge settings as the device of this name has them stored, read now."""
+        commandable = self._commandables.get(name)
+        return Refused(self._nobody(name)) if commandable is None else await commandable.settings()
+
+    def _nobody(self, name: str) -> str:
+        device = self._devices.get(name)
+        if device is None:
+            return f"there is no device {name!r}"
+        if device.controls:
+            return f"{name} has not answered yet"
+        return f'control of {name} is off: set control = "on" for it in the config'
 
     def _store(self, device: Device, reading: Reading, *, everything: bool) -> None:
         for step in self._steps:

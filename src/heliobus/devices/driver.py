@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
 
 from heliobus.model.device import Identity
 from heliobus.model.point import Point, Value
@@ -11,6 +12,9 @@ from heliobus.model.vocabulary import ENERGY_DAY_COUNTER, HEALTH_POINTS, LEDGER_
 from heliobus.wire.bus import Timing
 from heliobus.wire.modbus.coding import Coding
 from heliobus.wire.modbus.pdu import ReadDeviceIdentification, ReadRegisters
+
+if TYPE_CHECKING:
+    from heliobus.devices.writes import Writes
 
 
 class Poll(Enum):
@@ -123,6 +127,7 @@ class Driver:
 
     `name` is what the config says, `short` what D-Bus names and keys are made of. `recognise` starts a generator of
     questions that ends with a verdict; it is pure. `derive` adds the `derived` points from the values that were read.
+    `writes` is what may be written to it, None for nothing.
     """
 
     name: str
@@ -140,6 +145,7 @@ class Driver:
     baud: int = 9600
     stop_bits: int = 1
     notes: str = ""
+    writes: "Writes | None" = None
 
     @property
     def factors(self) -> tuple[str, ...]:

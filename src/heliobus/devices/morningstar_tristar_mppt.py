@@ -8,6 +8,7 @@ from heliobus.devices.driver import UNSCALED, BlockLimits, Driver, Poll, Recogni
 from heliobus.devices.morningstar import points as ts
 from heliobus.devices.morningstar.derive import DERIVED, derive
 from heliobus.devices.morningstar.recognise import recogniser
+from heliobus.devices.morningstar.writes import tristar_writes
 from heliobus.devices.morningstar_tristar_mppt_600v import DRIVER as DRIVER_600V
 from heliobus.model import vocabulary as v
 from heliobus.model.point import Point
@@ -190,4 +191,5 @@ DRIVER = Driver(
     poll_period=5.0,
     baud=9600,
     stop_bits=2,
+    writes=tristar_writes(RAM + SETTINGS),
 )

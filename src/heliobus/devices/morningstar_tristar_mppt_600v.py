@@ -145,5 +145,5 @@ DRIVER = Driver(
     poll_period=5.0,
     baud=9600,
     stop_bits=2,
-    notes="by the document only; no frame of a real device has been seen",
+    notes="by the document only; no frame of a real device has been seen, so it is never written to",
 )

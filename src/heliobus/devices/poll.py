@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
 from heliobus.devices.driver import Driver, NotOurs, Poll, Recognised
 from heliobus.devices.identify import GATEWAY_EXCEPTIONS, UNSUPPORTED_EXCEPTIONS, identify
 from heliobus.devices.image import Image, Slot
-from heliobus.devices.plan import Cost, plan
+from heliobus.devices.plan import Block, Cost, plan
 from heliobus.model import vocabulary as v
 from heliobus.model.clock import Clock, SystemClock
 from heliobus.model.reading import Health, Reading, Reason
@@ -26,6 +27,8 @@ RETRY_SHARE = 0.25
 QUICK_RETRIES = 2
 """Tries at that pace; then the pause doubles each time, up to the period."""
 LONGEST_RETRY = 7.5
+WATCH_PERIOD = 5.0
+"""How often what is under control is read."""
 PROBE_CEILING = 2.0
 """How long an offline device may take to answer where others wait for the same line, in seconds.
 
@@ -50,7 +53,10 @@ class Listener(Protocol):
 
 
 class Poller:
-    """Polls the device with id `unit` on `bus` every `period` seconds and tells `listener`, under the name `name`."""
+    """Polls the device with id `unit` on `bus` every `period` seconds and tells `listener`, under the name `name`.
+
+    The points `watched` are read every WATCH_PERIOD at least, whatever their poll class.
+    """
 
     def __init__(
         self,
@@ -63,7 +69,11 @@ class Poller:
         name: str,
         period: float | None = None,
         clock: Clock | None = None,
+        watched: frozenset[str] = frozenset(),
     ) -> None:
+        self._watched = watched
+        self._image: Image | None = None
+        self._hurry = asyncio.Event()
         self._bus = bus
         self._unit = unit
         self._driver = driver
@@ -89,6 +99,17 @@ class Poller:
             # After any other exception the values on show still have to cease to hold in their time.
             self._disarm()
             raise
+
+    def refresh(self, names: Iterable[str]) -> None:
+        """Read these points as soon as the line is free, after what was just written."""
+        if self._image is None:
+            return
+        wanted = frozenset(names)
+        now = asyncio.get_running_loop().time()
+        for slot in self._image.slots:
+            if any(register.point.name in wanted for register in slot.block.registers):
+                slot.due = now
+        self._hurry.set()
 
     async def _recognise(self) -> Driver:
         """Ask who is there until it is one of ours; returns the declaration that fits."""
@@ -125,15 +146,16 @@ class Poller:
     async def _serve(self, driver: Driver) -> None:
         """Read all blocks in their rhythm until the device is offline."""
         loop = asyncio.get_running_loop()
-        image = Image(driver)
+        image = self._image = Image(driver)
         now = loop.time()
         image.add(
-            Slot(block, self._period_of(block.poll), now) for block in plan(driver.registers, driver.limits, self._cost)
+            Slot(block, self._period_of(block), now) for block in plan(driver.registers, driver.limits, self._cost)
         )
         self._counted = float("-inf")
         while image.slots:
             slot = min(image.slots, key=lambda slot: slot.due)
-            await asyncio.sleep(slot.due - loop.time())
+            if not await self._is_due(slot):
+                continue
             try:
                 answer = await self._bus.ask(self._unit, slot.request, timing=driver.timing, due=slot.due)
             except (BusError, ModbusException) as error:
@@ -149,6 +171,19 @@ class Poller:
                 self._complaint = ""
                 self._publish(image)
         await self._shun("the device refuses every register")
+
+    async def _is_due(self, slot: Slot) -> bool:
+        """Wait until `slot` is due; False when another one has to be looked for first."""
+        self._hurry.clear()
+        wait = slot.due - asyncio.get_running_loop().time()
+        if wait <= 0:
+            return True
+        try:
+            async with asyncio.timeout(wait):
+                await self._hurry.wait()
+        except TimeoutError:
+            return True
+        return False
 
     def _failed(self, image: Image, slot: Slot, error: BusError | ModbusException) -> bool:
         """Deal with a request that failed; True when the device is offline by now."""
@@ -184,13 +219,16 @@ class Poller:
         if image.complete and image.slots:
             self._publish(image)
 
-    def _period_of(self, poll: Poll) -> float:
-        return {
+    def _period_of(self, block: Block) -> float:
+        usual = {
             Poll.FAST: self._period,
             Poll.NORMAL: max(NORMAL_PERIOD, self._period),
             Poll.SLOW: max(SLOW_PERIOD, self._period),
             Poll.ONCE: max(ONCE_PERIOD, self._period),
-        }[poll]
+        }[block.poll]
+        if any(register.point.name in self._watched for register in block.registers):
+            return min(usual, WATCH_PERIOD)
+        return usual
 
     def _hit(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -1,14 +1,12 @@
 """The ledger's file: one JSON for all devices, written so that a crash at any moment leaves a good one behind."""
 
-import errno
 import json
-import os
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from heliobus import atomic
 from heliobus.ledger.account import Account
 from heliobus.ledger.coding import MalformedAccountError, decoded
 from heliobus.model.clock import Clock, SystemClock
@@ -61,21 +59,11 @@ def parse(content: bytes) -> Accounts:
 
 def write(path: Path, content: bytes) -> None:
     """Put `content` in place of `path`, which stays beside it as `.bak`. Blocks. Raises LedgerWriteError."""
-    temporary = _beside(path, ".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        _keep(path)
-        temporary.replace(path)
-        _sync_directory(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        atomic.write(path, content)
+    except atomic.WriteFailedError as error:
         raise LedgerWriteError(
-            error.errno, f"cannot save the ledger: {error.strerror}; yields are kept in memory only", str(path)
+            error.errno, f"cannot save the ledger: {error.reason}; yields are kept in memory only", str(path)
         ) from error
 
 
@@ -118,32 +106,6 @@ def _read(path: Path, clock: Clock) -> tuple[Accounts | None, tuple[str, ...]]:
     except OSError as error:
         return None, (f"ledger {path} is damaged: {reason}; it cannot be set aside ({error.strerror})",)
     return None, (f"ledger {path} is damaged: {reason}; set aside as {aside.name}",)
-
-
-def _keep(path: Path) -> None:
-    """Make the present file the backup without a moment in which `path` does not exist."""
-    spare = _beside(path, ".bak.tmp")
-    try:
-        spare.unlink(missing_ok=True)
-        spare.hardlink_to(path)
-        spare.replace(_beside(path, ".bak"))
-    except FileNotFoundError:
-        return
-    except OSError:
-        # No hard links on this file system: for an instant only the backup exists, and loading finds it.
-        path.replace(_beside(path, ".bak"))
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Network file systems cannot do this for a directory, and need not.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from heliobus.model.command import Control
 from heliobus.model.point import Point
 from heliobus.model.role import Role
 
@@ -30,7 +31,8 @@ class Device:
     `short` is the driver's short name (`tristar`), `number` counts the devices of one short name from 0 and stays with
     the serial number. `address` is where it is, for people (`Modbus TCP 192.0.2.4, unit 1`). `key` is a stable text of
     letters, digits and underscores for names, instances and history: short name and serial number
-    (`tristar_10170296`), or short name and address where there is no serial.
+    (`tristar_10170296`), or short name and address where there is no serial. `controls` is what can be commanded, by
+    point name; empty while control is off.
     """
 
     name: str
@@ -43,3 +45,4 @@ class Device:
     points: Mapping[str, Point]
     key: str
     number: int
+    controls: Mapping[str, Control] = field(default_factory=dict)

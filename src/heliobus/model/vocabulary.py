@@ -83,6 +83,7 @@ CHARGER_ERRORS = {
 }
 MPP_MODES = {0: "off", 1: "limited", 2: "tracking"}
 SWITCH = {0: "off", 1: "on"}
+BUTTON = {0: "ready", 1: "pressed"}
 ALARM_LEVELS = {0: "no", 1: "warning", 2: "alarm"}
 
 # Battery side of any device
@@ -223,6 +224,65 @@ NOMINAL_VOLTAGE = _point("nominal_voltage", NUMBER, "Nominal voltage of the batt
 DAYS_SINCE_EQUALIZE = _point("days_since_equalize", DAY, "Days since the last equalize", DIAGNOSTIC)
 FAULT_TEXT = _point("fault_text", TEXT, "All faults and alarms in words, empty when there is none")
 
+# What can be commanded
+CHARGE_VOLTAGE_LIMIT = _point(
+    "charge_voltage_limit", VOLT, "Charge voltage the owner allows; 0 means the charger's own", SETTING
+)
+CHARGE_CURRENT_LIMIT = _point(
+    "charge_current_limit", AMPERE, "Charge current the owner allows; 0 means the charger's own", SETTING
+)
+TOP_CHARGE = _point("top_charge", ENUM, "Charge once to the top-charge voltage until the tail current", words=SWITCH)
+BMS_REQUIRED = _point("bms_required", ENUM, "Charge only while a battery controls the charger", SETTING, words=SWITCH)
+RESET_CONTROLLER = _point("reset_controller", ENUM, "Restart the charger", SETTING, words=BUTTON)
+RESET_COMM_SERVER = _point("reset_comm_server", ENUM, "Restart the charger's network server", SETTING, words=BUTTON)
+CLEAR_FAULTS = _point("clear_faults", ENUM, "Clear faults", SETTING, words=BUTTON)
+CLEAR_ALARMS = _point("clear_alarms", ENUM, "Clear alarms", SETTING, words=BUTTON)
+CLEAR_CHARGE_COUNTER = _point(
+    "clear_charge_counter",
+    ENUM,
+    "Set the resettable charge counter and the voltage extremes back",
+    SETTING,
+    words=BUTTON,
+)
+CLEAR_ENERGY_COUNTER = _point(
+    "clear_energy_counter", ENUM, "Set the resettable energy counter back", SETTING, words=BUTTON
+)
+CLEAR_VOLTAGE_EXTREMES = _point(
+    "clear_voltage_extremes", ENUM, "Forget the lowest and highest battery voltage", SETTING, words=BUTTON
+)
+CLEAR_SERVICE_REMINDER = _point(
+    "clear_service_reminder", ENUM, "Begin the battery-service interval anew", SETTING, words=BUTTON
+)
+SAVE_COUNTERS = _point("save_counters", ENUM, "Store the counters now; costs an EEPROM cycle", SETTING, words=BUTTON)
+APPLY_PROFILE = _point("apply_profile", TEXT, "Name of the charge profile to write into the charger", SETTING)
+APPLY_SETTINGS = _point("apply_settings", TEXT, "Charge settings to write, as JSON by point name", SETTING)
+REMOTE_NETWORK_MODE = _point(
+    "remote_network_mode",
+    FLAGS,
+    "How a GX steers the charger, bits as /Link/NetworkMode",
+    words={0: "networked", 2: "external control", 3: "BMS"},
+)
+REMOTE_CHARGE_VOLTAGE = _point("remote_charge_voltage", VOLT, "Charge voltage a GX asks for")
+REMOTE_CHARGE_CURRENT = _point("remote_charge_current", AMPERE, "Charge current a GX allows")
+
+# What control is doing
+CONTROL_SOURCE = _point("control_source", TEXT, "Who steers the charger now; empty when it is on its own")
+CONTROL_VOLTAGE = _point("control_voltage", VOLT, "Charge voltage that is imposed on the charger now")
+CONTROL_CURRENT = _point("control_current", AMPERE, "Charge current that is imposed on the charger now")
+TOP_CHARGE_STATUS = _point("top_charge_status", TEXT, "What the top charge does, or how the last one ended")
+TOP_CHARGE_TIME_LEFT = _point("top_charge_time_left", SECOND, "Time until the top charge ends at the latest")
+TOP_CHARGE_LAST = _point("top_charge_last", TEXT, "When a top charge last filled the battery, UTC")
+EQUALIZE_TIME_LEFT = _point("equalize_time_left", SECOND, "Time until the equalize ends at the latest")
+EQUALIZE_STATUS = _point("equalize_status", TEXT, "What the equalize does, or why it ended or may not begin")
+PROFILE_STATUS = _point("profile_status", TEXT, "What the change of charge settings does")
+PROFILE_PROGRESS = _point("profile_progress", PERCENT, "How far the change of charge settings is")
+PROFILE_ERROR = _point("profile_error", TEXT, "Why the last change of charge settings failed, empty if it did not")
+PROFILE_APPLIED = _point("profile_applied", TEXT, "The charge profile that was last written")
+PROFILE_APPLIED_AT = _point("profile_applied_at", TEXT, "When charge settings were last written, UTC")
+COMMAND_RESULT = _point("command_result", TEXT, "The last command and how it ended")
+EEPROM_WRITES = _point("eeprom_writes", COUNT, "EEPROM registers written by Heliobus in the device's life", DIAGNOSTIC)
+SERVER_RESETS = _point("server_resets", COUNT, "Restarts of the network server by Heliobus", DIAGNOSTIC)
+
 LEDGER_POINTS = (YIELD_TODAY, YIELD_TOTAL)
 HEALTH_POINTS = (
     BUS_REQUESTS,
@@ -234,3 +294,29 @@ HEALTH_POINTS = (
     BUS_FOREIGN_FRAMES,
     BUS_RECONNECTS,
 )
+CONTROL_POINTS = (
+    CHARGE_VOLTAGE_LIMIT,
+    CHARGE_CURRENT_LIMIT,
+    TOP_CHARGE,
+    BMS_REQUIRED,
+    REMOTE_NETWORK_MODE,
+    REMOTE_CHARGE_VOLTAGE,
+    REMOTE_CHARGE_CURRENT,
+    CONTROL_SOURCE,
+    CONTROL_VOLTAGE,
+    CONTROL_CURRENT,
+    TOP_CHARGE_STATUS,
+    TOP_CHARGE_TIME_LEFT,
+    TOP_CHARGE_LAST,
+    EQUALIZE_TIME_LEFT,
+    EQUALIZE_STATUS,
+    PROFILE_STATUS,
+    PROFILE_PROGRESS,
+    PROFILE_ERROR,
+    PROFILE_APPLIED,
+    PROFILE_APPLIED_AT,
+    COMMAND_RESULT,
+    EEPROM_WRITES,
+    SERVER_RESETS,
+)
+"""Said by control, not by the device; they are there only while control is on."""

@@ -1,25 +1,35 @@
 """The config file: TOML into dataclasses. Errors name file, table, key, what was found and what is allowed."""
 
 import itertools
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from heliobus.config.table import ConfigError, Table, line
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver
 from heliobus.model.localtime import UnknownTimeZoneError, local_time
 from heliobus.wire.address import FORMS, LinkAddress, LinkAddressError, parse_link
 
+__all__ = [
+    "SETTINGS_DEVICE",
+    "Config",
+    "ConfigError",
+    "DeviceConfig",
+    "SiteConfig",
+    "VenusConfig",
+    "default_paths",
+    "default_state",
+    "load",
+    "on_venus_os",
+    "parse",
+]
+
 VENUS_VERSION_FILE = Path("/opt/victronenergy/version")
 FILE_NAME = "heliobus.toml"
 SETTINGS_DEVICE = "charger"
 """Name of the device that is set up in the settings of a GX."""
-
-
-class ConfigError(ValueError):
-    """The config cannot be used; the text is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def load(path: Path | None) -> Config:
 
 def parse(document: Mapping[str, object], source: str) -> Config:
     """The config in `document`, a parsed TOML file that `source` names for people. Raises ConfigError."""
-    root = _Table(document, source, "")
+    root = Table(document, source, "")
     root.only("site", "device", "output")
     site = _site(root.table("site"))
     devices = _devices(root.tables("device"))
@@ -130,7 +140,7 @@ def _read(path: Path) -> Mapping[str, object]:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
 
-def _site(table: "_Table") -> SiteConfig:
+def _site(table: Table) -> SiteConfig:
     table.only("name", "timezone", "state")
     zone = table.text("timezone", "")
     if zone:
@@ -142,7 +152,7 @@ def _site(table: "_Table") -> SiteConfig:
     return SiteConfig(table.text("name", "site"), zone or None, _directory(table, state) if state else default_state())
 
 
-def _directory(table: "_Table", state: str) -> Path:
+def _directory(table: Table, state: str) -> Path:
     try:
         path = Path(state).expanduser()
         possible = b"\0" not in os.fsencode(path)
@@ -163,7 +173,7 @@ def default_state() -> Path:
     return (Path(base) if base else Path.home() / ".local/state") / "heliobus"
 
 
-def _devices(tables: list["_Table"]) -> tuple[DeviceConfig, ...]:
+def _devices(tables: list[Table]) -> tuple[DeviceConfig, ...]:
     devices: list[DeviceConfig] = []
     for table in tables:
         device = _device(table, {each.name for each in devices})
@@ -176,7 +186,7 @@ def _devices(tables: list["_Table"]) -> tuple[DeviceConfig, ...]:
     return tuple(devices)
 
 
-def _device(table: "_Table", taken: set[str]) -> DeviceConfig:
+def _device(table: Table, taken: set[str]) -> DeviceConfig:
     table.only("name", "driver", "link", "unit", "poll", "control")
     driver = _driver(table)
     label = table.text("name", "")
@@ -187,7 +197,7 @@ def _device(table: "_Table", taken: set[str]) -> DeviceConfig:
     try:
         link = parse_link(text, baud=driver.baud, stop=driver.stop_bits)
     except LinkAddressError as error:
-        raise ConfigError(f"{table.where()}: link: {_line(str(error))}") from None
+        raise ConfigError(f"{table.where()}: link: {line(str(error))}") from None
     control = table.choice("control", "off", ("on", "off"))
     if control == "on":
         raise table.error("control", control, '"off": this driver does not take commands yet')
@@ -206,7 +216,7 @@ def _names(short: str) -> Iterator[str]:
     yield from (f"{short}-{number}" for number in itertools.count(2))
 
 
-def _driver(table: "_Table") -> Driver:
+def _driver(table: Table) -> Driver:
     name = table.text("driver", "")
     try:
         return catalog.driver(name)
@@ -215,7 +225,7 @@ def _driver(table: "_Table") -> Driver:
         raise (table.error("driver", name, allowed) if name else table.missing("driver", allowed)) from None
 
 
-def _venus(table: "_Table", *, lonely: bool) -> VenusConfig:
+def _venus(table: Table, *, lonely: bool) -> VenusConfig:
     table.only("bus", "settings_charger", "on_bus_loss", "hide_firmware")
     usual = "exit" if on_venus_os() else "reconnect"
     return VenusConfig(
@@ -224,125 +234,3 @@ def _venus(table: "_Table", *, lonely: bool) -> VenusConfig:
         on_bus_loss=table.choice("on_bus_loss", usual, ("exit", "reconnect")),
         hide_firmware=table.flag("hide_firmware", False),
     )
-
-
-class _Table:
-    """A table of the document, which knows where it stands for its errors."""
-
-    def __init__(self, content: object, source: str, path: str) -> None:
-        self._source = source
-        self._path = path
-        if not isinstance(content, Mapping):
-            raise ConfigError(f"{source}: {path} is {_found(content)}; allowed: a table")
-        self._content = content
-
-    def where(self) -> str:
-        """File and table, for the start of an error."""
-        return f"{self._source}: {self._path}" if self._path else self._source
-
-    def has(self, key: str) -> bool:
-        """Whether the key is there."""
-        return key in self._content
-
-    def error(self, key: str, found: object, allowed: str) -> ConfigError:
-        """The one line about a wrong value."""
-        return ConfigError(f"{self.where()}: {key} is {_found(found)}; allowed: {allowed}")
-
-    def missing(self, key: str, allowed: str) -> ConfigError:
-        """The one line about a value that must be there."""
-        return ConfigError(f"{self.where()}: {key} is missing; allowed: {allowed}")
-
-    def only(self, *known: str) -> None:
-        """Refuse keys that mean nothing here, and suggest the nearest one that does."""
-        for key in self._content:
-            if key not in known:
-                import difflib  # noqa: PLC0415  for the error only
-
-                near = difflib.get_close_matches(str(key), known, 1)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                found = _line(repr(key))
-                raise ConfigError(f"{self.where()}: unknown key {found}; {hint}allowed: {', '.join(known)}")
-
-    def table(self, key: str) -> "_Table":
-        """The table under `key`, empty if it is not there."""
-        return _Table(self._content.get(key, {}), self._source, f"[{self._inner(key)}]")
-
-    def tables(self, key: str) -> list["_Table"]:
-        """The array of tables under `key`."""
-        content = self._content.get(key, [])
-        if not isinstance(content, list):
-            raise self.error(key, content, f"tables written [[{key}]]")
-        return [_Table(each, self._source, f"[[{key}]] {index}") for index, each in enumerate(content, 1)]
-
-    def text(self, key: str, default: str | None, allowed: str = "a text in quotes") -> str:
-        """A text; required if there is no default."""
-        value = self._content.get(key, default)
-        if value is None:
-            raise self.missing(key, allowed)
-        if not isinstance(value, str):
-            raise self.error(key, value, allowed)
-        return value
-
-    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
-        """One of the allowed texts."""
-        value = self._content.get(key, default)
-        if not isinstance(value, str) or value not in allowed:
-            raise self.error(key, value, " or ".join(f'"{each}"' for each in allowed))
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        """True or false."""
-        value = self._content.get(key, default)
-        if not isinstance(value, bool):
-            raise self.error(key, value, "true or false")
-        return value
-
-    def integer(self, key: str, default: int, low: int, high: int) -> int:
-        """A whole number within low..high."""
-        value = self._content.get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.error(key, value, f"a whole number from {low} to {high}")
-        return value
-
-    def seconds(self, key: str, default: float, low: float, high: float) -> float:
-        """A duration such as "5s", "500ms", "2m", or a number of seconds, within low..high seconds."""
-        value = self._content.get(key, default)
-        seconds = _seconds(value)
-        if seconds is None or not low <= seconds <= high:
-            raise self.error(key, value, f'a time from {low} s to {high} s, such as "5s" or "500ms"')
-        return float(seconds)
-
-    def _inner(self, key: str) -> str:
-        outer = self._path.strip("[]")
-        return f"{outer}.{key}" if outer else key
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return value
-    if isinstance(value, str):
-        for suffix, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)):
-            number = value.removesuffix(suffix).strip()
-            if value.endswith(suffix) and number.replace(".", "", 1).isdecimal():
-                return float(number) * factor
-    return None
-
-
-def _found(value: object) -> str:
-    """`value` as it is written in the file, on one short line."""
-    if isinstance(value, str):
-        return _line(json.dumps(value, ensure_ascii=False))
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "a number of many digits"
-    if isinstance(value, Mapping):
-        return "a table"
-    return "an array" if isinstance(value, list) else _line(str(value))
-
-
-def _line(text: str) -> str:
-    shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
-    return shown if len(shown) <= 300 else shown[:300] + "…"

@@ -1,0 +1,131 @@
+"""A table of the config that knows where it stands: errors name file, table, key, what was found, what is allowed."""
+
+import json
+from collections.abc import Mapping
+
+
+class ConfigError(ValueError):
+    """The config cannot be used; the text is one line."""
+
+
+class Table:
+    """A table of the document, which knows where it stands for its errors."""
+
+    def __init__(self, content: object, source: str, path: str) -> None:
+        self._source = source
+        self._path = path
+        if not isinstance(content, Mapping):
+            raise ConfigError(f"{source}: {path} is {_found(content)}; allowed: a table")
+        self._content = content
+
+    def where(self) -> str:
+        """File and table, for the start of an error."""
+        return f"{self._source}: {self._path}" if self._path else self._source
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there."""
+        return key in self._content
+
+    def error(self, key: str, found: object, allowed: str) -> ConfigError:
+        """The one line about a wrong value."""
+        return ConfigError(f"{self.where()}: {key} is {_found(found)}; allowed: {allowed}")
+
+    def missing(self, key: str, allowed: str) -> ConfigError:
+        """The one line about a value that must be there."""
+        return ConfigError(f"{self.where()}: {key} is missing; allowed: {allowed}")
+
+    def only(self, *known: str) -> None:
+        """Refuse keys that mean nothing here, and suggest the nearest one that does."""
+        for key in self._content:
+            if key not in known:
+                import difflib  # noqa: PLC0415  for the error only
+
+                near = difflib.get_close_matches(str(key), known, 1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                found = line(repr(key))
+                raise ConfigError(f"{self.where()}: unknown key {found}; {hint}allowed: {', '.join(known)}")
+
+    def table(self, key: str) -> "Table":
+        """The table under `key`, empty if it is not there."""
+        return Table(self._content.get(key, {}), self._source, f"[{self._inner(key)}]")
+
+    def tables(self, key: str) -> list["Table"]:
+        """The array of tables under `key`."""
+        content = self._content.get(key, [])
+        if not isinstance(content, list):
+            raise self.error(key, content, f"tables written [[{key}]]")
+        return [Table(each, self._source, f"[[{key}]] {index}") for index, each in enumerate(content, 1)]
+
+    def text(self, key: str, default: str | None, allowed: str = "a text in quotes") -> str:
+        """A text; required if there is no default."""
+        value = self._content.get(key, default)
+        if value is None:
+            raise self.missing(key, allowed)
+        if not isinstance(value, str):
+            raise self.error(key, value, allowed)
+        return value
+
+    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
+        """One of the allowed texts."""
+        value = self._content.get(key, default)
+        if not isinstance(value, str) or value not in allowed:
+            raise self.error(key, value, " or ".join(f'"{each}"' for each in allowed))
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        value = self._content.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, value, "true or false")
+        return value
+
+    def integer(self, key: str, default: int, low: int, high: int) -> int:
+        """A whole number within low..high."""
+        value = self._content.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.error(key, value, f"a whole number from {low} to {high}")
+        return value
+
+    def seconds(self, key: str, default: float, low: float, high: float) -> float:
+        """A duration such as "5s", "500ms", "2m", or a number of seconds, within low..high seconds."""
+        value = self._content.get(key, default)
+        seconds = _seconds(value)
+        if seconds is None or not low <= seconds <= high:
+            raise self.error(key, value, f'a time from {low} s to {high} s, such as "5s" or "500ms"')
+        return float(seconds)
+
+    def _inner(self, key: str) -> str:
+        outer = self._path.strip("[]")
+        return f"{outer}.{key}" if outer else key
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, str):
+        for suffix, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)):
+            number = value.removesuffix(suffix).strip()
+            if value.endswith(suffix) and number.replace(".", "", 1).isdecimal():
+                return float(number) * factor
+    return None
+
+
+def _found(value: object) -> str:
+    """`value` as it is written in the file, on one short line."""
+    if isinstance(value, str):
+        return line(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of many digits"
+    if isinstance(value, Mapping):
+        return "a table"
+    return "an array" if isinstance(value, list) else line(str(value))
+
+
+def line(text: str) -> str:
+    """`text` on one line of bounded length, without what cannot be printed."""
+    shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    return shown if len(shown) <= 300 else shown[:300] + "…"
