@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from heliobus import config
 from heliobus.config import Config, ConfigError, DeviceConfig, SiteConfig, VenusConfig, load, parse
+from heliobus.model.control_options import ControlOptions
 from heliobus.wire.address import parse_link
 
 ROOF = """
@@ -61,7 +62,7 @@ def test_the_example_of_the_design() -> None:
     assert found.source == "cabin.toml"
     assert (found.site.name, found.site.timezone) == ("cabin", "Europe/Oslo")
     link = parse_link("tcp://192.168.1.100:502")
-    assert found.devices == (DeviceConfig("roof", "morningstar-tristar-mppt", link, 1, 5.0, "roof", False),)
+    assert found.devices == (DeviceConfig("roof", "morningstar-tristar-mppt", link, 1, 5.0, "roof", ControlOptions()),)
     assert found.venus == VenusConfig(None, False, "reconnect")
 
 
@@ -132,7 +133,10 @@ def test_on_a_gx_nothing_need_be_written(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 # What is written, and words that the line must hold: table, key, found, allowed.
 WRONG: list[tuple[str, tuple[str, ...]]] = [
-    (ROOF + VENUS + "[outputs]\n", ("unknown key", "'outputs'", "did you mean 'output'", "site, device, output")),
+    (
+        ROOF + VENUS + "[outputs]\n",
+        ("unknown key", "'outputs'", "did you mean 'output'", "site, device, profile, output"),
+    ),
     (
         ROOF + VENUS + "[site]\ntimezon = 1\n",
         ("[site]", "'timezon'", "did you mean 'timezone'", "name, timezone, state"),
@@ -174,7 +178,10 @@ WRONG: list[tuple[str, tuple[str, ...]]] = [
     (ROOF + f"poll = 1{'0' * 400}\n" + VENUS, ("[[device]] 1", "poll is a number of many digits", "0.2 s")),
     (ROOF + f'poll = "{"9" * 400}s"\n' + VENUS, ("[[device]] 1", "poll is", "…", "0.2 s to 3600 s")),
     (ROOF + "poll = [5]\n" + VENUS, ("[[device]] 1", "poll is an array", "0.2 s")),
-    (ROOF + 'control = "on"\n' + VENUS, ("[[device]] 1", 'control is "on"', '"off"', "does not take commands yet")),
+    (
+        ROOF.replace("mppt", "mppt-600v") + 'control = "on"\n' + VENUS,
+        ("[[device]] 1", 'control is "on"', 'allowed: "off": this driver does not take commands'),
+    ),
     (ROOF + "control = false\n" + VENUS, ("[[device]] 1", "control is false", '"on" or "off"')),
     (ROOF + "name = 5\n" + VENUS, ("[[device]] 1", "name is 5", "a text in quotes")),
     (

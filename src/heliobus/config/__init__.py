@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from heliobus.config import control, dates, profiles
 from heliobus.config.table import ConfigError, Table, line
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver
+from heliobus.model.control_options import NORTH, ControlOptions, Profile, Seasons
 from heliobus.model.localtime import UnknownTimeZoneError, local_time
 from heliobus.wire.address import FORMS, LinkAddress, LinkAddressError, parse_link
 
@@ -30,11 +32,12 @@ VENUS_VERSION_FILE = Path("/opt/victronenergy/version")
 FILE_NAME = "heliobus.toml"
 SETTINGS_DEVICE = "charger"
 """Name of the device that is set up in the settings of a GX."""
+UNCONTROLLED = ControlOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceConfig:
-    """One `[[device]]`: `poll` is the period in seconds of what changes fast."""
+    """One `[[device]]`: `poll` is the period in seconds of what changes fast, `options` all about its control."""
 
     name: str
     driver: str
@@ -42,16 +45,22 @@ class DeviceConfig:
     unit: int = 1
     poll: float = 5.0
     label: str = ""
-    control: bool = False
+    options: ControlOptions = UNCONTROLLED
+
+    @property
+    def control(self) -> bool:
+        """Whether it may be commanded."""
+        return self.options.on
 
 
 @dataclass(frozen=True, slots=True)
 class SiteConfig:
-    """`[site]`: its name, its time zone (None: the machine's) and where its ledger lives."""
+    """`[site]`: its name, its time zone (None: the machine's), where its ledger lives and when its seasons begin."""
 
     name: str
     timezone: str | None
     state: Path
+    seasons: Seasons = NORTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ class Config:
     site: SiteConfig
     devices: tuple[DeviceConfig, ...]
     venus: VenusConfig | None
+    profiles: tuple[Profile, ...] = ()
 
 
 def on_venus_os() -> bool:
@@ -103,7 +113,7 @@ def load(path: Path | None) -> Config:
 def parse(document: Mapping[str, object], source: str) -> Config:
     """The config in `document`, a parsed TOML file that `source` names for people. Raises ConfigError."""
     root = Table(document, source, "")
-    root.only("site", "device", "output")
+    root.only("site", "device", "profile", "output")
     site = _site(root.table("site"))
     devices = _devices(root.tables("device"))
     output = root.table("output")
@@ -117,7 +127,10 @@ def parse(document: Mapping[str, object], source: str) -> Config:
         raise ConfigError(f'{source}: name is "{SETTINGS_DEVICE}", which is that of the charger in the GX settings')
     if venus is None:
         raise ConfigError(f"{source}: no output: there is no D-Bus here; add [output.venus] with bus = 'ADDRESS'")
-    return Config(source, site, devices, venus)
+    names = [device.name for device in devices]
+    if venus.settings_charger:
+        names.append(SETTINGS_DEVICE)
+    return Config(source, site, devices, venus, profiles.profiles(root.table("profile"), names))
 
 
 def _d_bus_there() -> bool:
@@ -141,7 +154,7 @@ def _read(path: Path) -> Mapping[str, object]:
 
 
 def _site(table: Table) -> SiteConfig:
-    table.only("name", "timezone", "state")
+    table.only("name", "timezone", "state", "hemisphere", "seasons")
     zone = table.text("timezone", "")
     if zone:
         try:
@@ -149,7 +162,8 @@ def _site(table: Table) -> SiteConfig:
         except UnknownTimeZoneError as error:
             raise table.error("timezone", zone, f"a name like Europe/Oslo ({error})") from None
     state = table.text("state", "")
-    return SiteConfig(table.text("name", "site"), zone or None, _directory(table, state) if state else default_state())
+    place = _directory(table, state) if state else default_state()
+    return SiteConfig(table.text("name", "site"), zone or None, place, dates.seasons(table))
 
 
 def _directory(table: Table, state: str) -> Path:
@@ -187,7 +201,7 @@ def _devices(tables: list[Table]) -> tuple[DeviceConfig, ...]:
 
 
 def _device(table: Table, taken: set[str]) -> DeviceConfig:
-    table.only("name", "driver", "link", "unit", "poll", "control")
+    table.only("name", "driver", "link", "unit", "poll", *control.KEYS)
     driver = _driver(table)
     label = table.text("name", "")
     if label in taken:
@@ -198,9 +212,6 @@ def _device(table: Table, taken: set[str]) -> DeviceConfig:
         link = parse_link(text, baud=driver.baud, stop=driver.stop_bits)
     except LinkAddressError as error:
         raise ConfigError(f"{table.where()}: link: {line(str(error))}") from None
-    control = table.choice("control", "off", ("on", "off"))
-    if control == "on":
-        raise table.error("control", control, '"off": this driver does not take commands yet')
     return DeviceConfig(
         name=name,
         driver=driver.name,
@@ -208,6 +219,7 @@ def _device(table: Table, taken: set[str]) -> DeviceConfig:
         unit=table.integer("unit", 1, 1, 247),
         poll=table.seconds("poll", driver.poll_period, 0.2, 3600),
         label=label,
+        options=control.options(table, driver),
     )
 
 

@@ -1,7 +1,12 @@
 """A table of the config that knows where it stands: errors name file, table, key, what was found, what is allowed."""
 
 import json
+import re
 from collections.abc import Mapping
+from datetime import date
+
+A_LEAP_YEAR = "2024"
+DATES = '"12-01" for every year, or "2026-12-01"'
 
 
 class ConfigError(ValueError):
@@ -9,11 +14,16 @@ class ConfigError(ValueError):
 
 
 class Table:
-    """A table of the document, which knows where it stands for its errors."""
+    """A table of the document, which knows where it stands for its errors.
 
-    def __init__(self, content: object, source: str, path: str) -> None:
+    `name` is its dotted name in the file, `path` what people are told, `outer` the table of an array that it is in.
+    """
+
+    def __init__(self, content: object, source: str, path: str, name: str = "", outer: str = "") -> None:
         self._source = source
         self._path = path
+        self._name = name
+        self._outer = outer
         if not isinstance(content, Mapping):
             raise ConfigError(f"{source}: {path} is {_found(content)}; allowed: a table")
         self._content = content
@@ -25,6 +35,10 @@ class Table:
     def has(self, key: str) -> bool:
         """Whether the key is there."""
         return key in self._content
+
+    def names(self) -> tuple[str, ...]:
+        """What is in it, in the order of the file."""
+        return tuple(self._content)
 
     def error(self, key: str, found: object, allowed: str) -> ConfigError:
         """The one line about a wrong value."""
@@ -47,14 +61,17 @@ class Table:
 
     def table(self, key: str) -> "Table":
         """The table under `key`, empty if it is not there."""
-        return Table(self._content.get(key, {}), self._source, f"[{self._inner(key)}]")
+        name = self._inner(key)
+        return Table(self._content.get(key, {}), self._source, f"{self._outer}[{name}]", name, self._outer)
 
     def tables(self, key: str) -> list["Table"]:
         """The array of tables under `key`."""
         content = self._content.get(key, [])
         if not isinstance(content, list):
             raise self.error(key, content, f"tables written [[{key}]]")
-        return [Table(each, self._source, f"[[{key}]] {index}") for index, each in enumerate(content, 1)]
+        name = self._inner(key)
+        paths = (f"[[{name}]] {index}" for index in range(1, len(content) + 1))
+        return [Table(each, self._source, path, name, f"{path} ") for each, path in zip(content, paths, strict=True)]
 
     def text(self, key: str, default: str | None, allowed: str = "a text in quotes") -> str:
         """A text; required if there is no default."""
@@ -72,6 +89,25 @@ class Table:
             raise self.error(key, value, " or ".join(f'"{each}"' for each in allowed))
         return value
 
+    def texts(self, key: str, allowed: str) -> tuple[str, ...]:
+        """An array of texts; empty if it is not there."""
+        value = self._content.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise self.error(key, value, allowed)
+        return tuple(value)
+
+    def date(self, key: str, default: str | None = None, *, yearly: bool = False) -> str:
+        """A date as MM-DD, which is meant every year, or as YYYY-MM-DD unless `yearly`; required without default."""
+        allowed = 'a date such as "12-01"' if yearly else f"a date such as {DATES}"
+        value = self._content.get(key, default)
+        if value is None:
+            raise self.missing(key, allowed)
+        # TOML has dates of its own; a date with a time of day is one of its kinds, and none of ours.
+        text = value.isoformat() if type(value) is date else value
+        if not isinstance(text, str) or not _is_date(text) or (yearly and len(text) > len("12-01")):
+            raise self.error(key, value, allowed)
+        return text
+
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""
         value = self._content.get(key, default)
@@ -86,6 +122,25 @@ class Table:
             raise self.error(key, value, f"a whole number from {low} to {high}")
         return value
 
+    def one_of(self, key: str, allowed: tuple[int, ...]) -> int | None:
+        """One of the allowed whole numbers, None if it is not there."""
+        value = self._content.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or value not in allowed:
+            raise self.error(key, value, " or ".join(str(each) for each in allowed))
+        return value
+
+    def number(self, key: str, default: float | None, low: float, high: float, unit: str = "") -> float:
+        """A number within low..high; required if there is no default. `unit` is for the error."""
+        allowed = f"a number from {low:g} to {high:g} {unit}".rstrip()
+        value = self._content.get(key, default)
+        if value is None:
+            raise self.missing(key, allowed)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            raise self.error(key, value, allowed)
+        return float(value)
+
     def seconds(self, key: str, default: float, low: float, high: float) -> float:
         """A duration such as "5s", "500ms", "2m", or a number of seconds, within low..high seconds."""
         value = self._content.get(key, default)
@@ -95,8 +150,20 @@ class Table:
         return float(seconds)
 
     def _inner(self, key: str) -> str:
-        outer = self._path.strip("[]")
-        return f"{outer}.{key}" if outer else key
+        # What is no bare key in TOML is shown as TOML would have it.
+        shown = key if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", key) else line(json.dumps(key, ensure_ascii=False))
+        return f"{self._name}.{shown}" if self._name else shown
+
+
+def _is_date(text: str) -> bool:
+    if not re.fullmatch(r"([0-9]{4}-)?[0-9]{2}-[0-9]{2}", text):
+        return False
+    try:
+        # 02-29 is a day of some years.
+        date.fromisoformat(text if len(text) > len("12-01") else f"{A_LEAP_YEAR}-{text}")
+    except ValueError:
+        return False
+    return True
 
 
 def _seconds(value: object) -> float | None:
