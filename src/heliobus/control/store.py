@@ -24,22 +24,23 @@ class Store:
         self._path = None if folder is None else folder / f"{key}.json"
         self._sections: dict[str, Mapping[str, Any]] = {}
         self._writing = asyncio.Lock()
+        self._unsaved = False
 
     def load(self) -> str | None:
-        """Read the file; blocks. A note in words if it was damaged, which is then set aside."""
+        """Read the file, or the one before it if it is damaged; blocks. A note in words if it was."""
         if self._path is None:
             return None
-        try:
-            document = json.loads(self._path.read_bytes())
-            sections = document["sections"]
-            if document["version"] != VERSION or not all(isinstance(each, dict) for each in sections.values()):
-                raise ValueError("its format is not known")
-            self._sections = dict(sections)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            return f"{self._path} cannot be used ({error}): control starts without what it remembered"
-        return None
+        note = None
+        for path in (self._path, self._path.with_name(f"{self._path.name}.bak")):
+            try:
+                self._sections = _sections(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, RecursionError) as error:
+                note = f"{path} cannot be used ({error}): control has forgotten what it remembered there"
+            else:
+                return note
+        return note
 
     def section(self, name: str) -> Mapping[str, Any]:
         """What was kept under `name`; empty if nothing."""
@@ -47,14 +48,27 @@ class Store:
 
     async def keep(self, name: str, section: Mapping[str, Any]) -> None:
         """Remember `section`, on disk when this returns. Raises StoreError."""
-        if self._sections.get(name, {}) == section:
-            return
-        self._sections[name] = dict(section)
-        if self._path is None:
-            return
         async with self._writing:
+            if self._sections.get(name, {}) == section and not self._unsaved:
+                return
+            self._sections[name] = dict(section)
+            if self._path is None:
+                return
+            self._unsaved = True
             content = json.dumps({"version": VERSION, "sections": self._sections}, indent=1, sort_keys=True).encode()
             try:
                 await asyncio.get_running_loop().run_in_executor(None, write, self._path, content)
             except WriteFailedError as error:
                 raise StoreError(str(error)) from error
+            self._unsaved = False
+
+
+def _sections(content: bytes) -> dict[str, Mapping[str, Any]]:
+    """The sections in the content of a file. Raises ValueError."""
+    document = json.loads(content)
+    sections = document.get("sections") if isinstance(document, dict) else None
+    if not isinstance(sections, dict) or document.get("version") != VERSION:
+        raise ValueError("its format is not known")
+    if not all(isinstance(each, dict) for each in sections.values()):
+        raise ValueError("its sections are not what they should be")
+    return sections

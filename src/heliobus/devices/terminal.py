@@ -33,8 +33,8 @@ class Terminal:
 
     def __init__(self, bus: Bus, unit: int, driver: Driver, cost: Cost) -> None:
         self.driver = driver
+        self.unit = unit
         self._bus = bus
-        self._unit = unit
         self._cost = cost
         writes = driver.writes
         self._registers = frozenset(register.address for register in writes.registers()) if writes else frozenset()
@@ -79,7 +79,7 @@ class Terminal:
 
     async def _read(self, request: ReadRegisters | ReadBits) -> tuple[int, ...]:
         try:
-            return await self._bus.ask(self._unit, request, timing=self.driver.timing, urgent=True)
+            return await self._bus.ask(self.unit, request, timing=self.driver.timing, urgent=True)
         except BusError as error:
             raise TerminalError(str(error), sent=False) from error
         except ModbusException as error:
@@ -87,7 +87,7 @@ class Terminal:
 
     async def _write(self, request: WriteRegister | WriteCoil) -> None:
         try:
-            await self._bus.ask(self._unit, request, timing=self.driver.timing, urgent=True)
+            await self._bus.ask(self.unit, request, timing=self.driver.timing, urgent=True)
         except LinkDown as error:
             # A link that goes down under a request that is sent once is reported as no answer instead.
             raise TerminalError(str(error), sent=request.idempotent) from error

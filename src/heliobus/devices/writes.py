@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from heliobus.devices.driver import Register
+from heliobus.model.device import Identity
 from heliobus.model.point import Point, Value
 
 Guard = Callable[[Mapping[str, Value]], str | None]
@@ -15,12 +16,16 @@ class Coil:
     """A coil that a command writes.
 
     `inverted`: on the wire 1 means that the point is 0. `momentary`: a button; it is sent exactly once and reads 0.
+    `restarts`: what answers goes away for a while, and its answer may be lost; `evidence` is then a point and the bit
+    of it that shows that it did restart.
     """
 
     address: int
     point: Point
     inverted: bool = False
     momentary: bool = False
+    restarts: bool = False
+    evidence: tuple[Point, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,9 +70,16 @@ class Eeprom:
     idle: frozenset[int]
 
 
+def _never(_: Identity) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Writes:
-    """All that may be written. `network_guard` holds for writes over the device's own network port only."""
+    """All that may be written. `network_guard` holds for writes over the device's own network port only.
+
+    `has_server` tells by a device's identity if it has such a port.
+    """
 
     coils: tuple[Coil, ...]
     network_guard: Guard
@@ -75,6 +87,7 @@ class Writes:
     eeprom: Eeprom | None = None
     server_reset: Coil | None = None
     equalize: Coil | None = None
+    has_server: Callable[[Identity], bool] = _never
 
     def registers(self) -> tuple[Register, ...]:
         """Every register that may be written."""

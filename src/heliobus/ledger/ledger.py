@@ -48,6 +48,11 @@ class Ledger:
         self._accounts, notes = store.load(self.path, self._clock)
         return notes
 
+    @property
+    def local(self) -> LocalTime:
+        """How the site's local days are told."""
+        return self._local
+
     def set_local(self, local: LocalTime) -> None:
         """Use another time zone from now on."""
         self._local = local

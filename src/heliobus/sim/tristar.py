@@ -26,7 +26,7 @@ from heliobus.sim.tristar_registers import (
     ram_image,
 )
 from heliobus.sim.tristar_settings import CUSTOM, FIRST, LAST, Settings, active_settings, factory_words
-from heliobus.sim.tristar_slave import SlaveControl
+from heliobus.sim.tristar_slave import TIMEOUT_SECONDS, SlaveControl
 from heliobus.sim.tristar_state import Identity, State
 from heliobus.sim.world import Array, World
 
@@ -55,7 +55,8 @@ class Behaviour:
 
     `kwh_live`: kwhc_r/kwhc_t move during the day, else at dawn. `close_hours`: how long after NIGHT the record's
     voltages and Ah close. `reset_answer_lost`: coil 0x00FF is not answered. `boot_seconds`: silence after it.
-    `server_restart_seconds`: how long the TCP server is away after coil 0x10FF.
+    `server_restart_seconds`: how long the TCP server is away after coil 0x10FF. `slave_timeout`: the page's 60 s, or
+    longer where simulated time runs faster than its master's.
     """
 
     kwh_live: bool = True
@@ -63,6 +64,7 @@ class Behaviour:
     reset_answer_lost: bool = False
     boot_seconds: float = 1.0
     server_restart_seconds: float = 5.0
+    slave_timeout: float = TIMEOUT_SECONDS
 
 
 _AS_DOCUMENTED = Behaviour()
@@ -119,7 +121,7 @@ class SimTriStar(SimDevice):
         self.network = network_eeprom(self.identity)
         voc = self._voc(system)
         array = array or Array(watts=1.1 * rating * system, voc=voc, vmp=0.82 * voc)
-        self.charger = Charger(self.world, array, self._settings(), rating, rts)
+        self.charger = Charger(self.world, array, self._settings(), rating, rts, behaviour.slave_timeout)
         self.logger = Logger(
             self.charger,
             counters or Counters(hours=30000.0, ah_total=98765.4, kwh_total=2410.0),
@@ -247,7 +249,7 @@ class SimTriStar(SimDevice):
             LOGGER_COILS[address](self.logger)
         elif address == _COIL_CLEAR_FAULTS:
             self.state.injected_faults = 0
-            self.charger.requests.slave = SlaveControl()
+            self.charger.requests.slave = SlaveControl(self._behaviour.slave_timeout)
         elif address == _COIL_CLEAR_ALARMS:
             self.state.injected_alarms = 0
         elif address == _COIL_RESET_CONTROL:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from heliobus.sim.tristar_settings import Settings
-from heliobus.sim.tristar_slave import SlaveControl
+from heliobus.sim.tristar_slave import TIMEOUT_SECONDS, SlaveControl
 from heliobus.sim.world import Array, Curve, World
 
 CABLE_OHMS = 0.002
@@ -51,13 +51,21 @@ class Requests:
 class Charger:
     """Steps with the world; its attributes are what the registers show (V, A, W, s, °C)."""
 
-    def __init__(self, world: World, array: Array, settings: Settings, rating: float, rts: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        array: Array,
+        settings: Settings,
+        rating: float,
+        rts: bool,
+        slave_timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
         self.world = world
         self.array = array
         self.settings = settings
         self.rating = rating
         self.rts = rts
-        self.requests = Requests()
+        self._slave_timeout = slave_timeout
         self.sweep = Curve(0.0, 0.0, 0.0)
         self.lowest_at_night = world.volts
         self.current_limited = False
@@ -65,7 +73,7 @@ class Charger:
 
     def restart(self) -> None:
         """After power-up or a reset: START, or NIGHT where it is dark."""
-        self.requests = Requests()
+        self.requests = Requests(slave=SlaveControl(self._slave_timeout))
         self.stage = Stage.START
         self._charging_stage = Stage.MPPT
         self._absorbed = self._below_float = self._equalized = self._above_absorption = 0.0

@@ -6,7 +6,8 @@ TIMEOUT_SECONDS = 60.0
 class SlaveControl:
     """The current and voltage override, in A and V; None while not used."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._timeout = timeout
         self.amps: float | None = None
         self.volts: float | None = None
         self.timed_out = False
@@ -38,7 +39,7 @@ class SlaveControl:
         """Age the overrides; each one in use must be renewed on its own."""
         self._amps_age += seconds
         self._volts_age += seconds
-        if self.amps is not None and self._amps_age > TIMEOUT_SECONDS:
+        if self.amps is not None and self._amps_age > self._timeout:
             self.timed_out = True
-        if self.volts is not None and self._volts_age > TIMEOUT_SECONDS:
+        if self.volts is not None and self._volts_age > self._timeout:
             self.timed_out = True

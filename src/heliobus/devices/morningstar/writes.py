@@ -4,16 +4,19 @@ Never declared: 0x005A/0x005B and 0xE020/0xE021 (a wrong word there ends trackin
 charger could no longer be reached), the coils that clear lifetime totals, and the test mode.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from heliobus.devices.driver import Register
 from heliobus.devices.morningstar import points as ts
 from heliobus.devices.writes import Coil, Eeprom, Slave, Writes
 from heliobus.model import vocabulary as v
+from heliobus.model.device import Identity
 from heliobus.model.point import Point, Value
 
 ETHERNET_MODELS = frozenset({1})
 """Model numbers with a network port: the TS-MPPT-60. Others are reached through the bridge of such a one."""
+WITHOUT_ETHERNET = re.compile(r"MPPT (30|45)\b")
 CUSTOM_PROGRAM = 7
 NOT_FOR_AUTOMATION = frozenset(
     point.name
@@ -33,8 +36,8 @@ EQUALIZE = Coil(0x0000, v.EQUALIZE_REQUESTED)
 ENABLED = Coil(0x0002, v.CHARGER_ENABLED, inverted=True)
 CLEAR_FAULTS = Coil(0x0014, v.CLEAR_FAULTS, momentary=True)
 SAVE = Coil(0x0016, v.SAVE_COUNTERS, momentary=True)
-RESET = Coil(0x00FF, v.RESET_CONTROLLER, momentary=True)
-SERVER_RESET = Coil(0x10FF, v.RESET_COMM_SERVER, momentary=True)
+RESET = Coil(0x00FF, v.RESET_CONTROLLER, momentary=True, restarts=True, evidence=(ts.DAY_FLAG_BITS, 0))
+SERVER_RESET = Coil(0x10FF, v.RESET_COMM_SERVER, momentary=True, restarts=True)
 
 COILS = (
     EQUALIZE,
@@ -89,7 +92,11 @@ def tristar_writes(registers: Iterable[Register]) -> Writes:
         disconnected=DISCONNECTED,
         idle=frozenset({DISCONNECTED, FAULTED}),
     )
-    return Writes(COILS, _network_guard, slave, eeprom, SERVER_RESET, EQUALIZE)
+    return Writes(COILS, _network_guard, slave, eeprom, SERVER_RESET, EQUALIZE, _has_ethernet)
+
+
+def _has_ethernet(identity: Identity) -> bool:
+    return WITHOUT_ETHERNET.search(identity.model) is None
 
 
 def _network_guard(values: Mapping[str, Value]) -> str | None:
