@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import heliobus
+from heliobus.model.device import Device
 from heliobus.site import Site
 from venus_bus import Client, Daemon, plain, running_daemon
-from venus_site import SERVICE, charger, offline, serving, site_with
+from venus_site import COMPANION, SERVICE, charger, controlled, controlled_site, offline, serving, site_with
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -24,10 +25,10 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         yield daemon
 
 
-async def tree(daemon: Daemon, site: Site) -> dict[str, list[object]]:
+async def tree(daemon: Daemon, site: Site, service: str = SERVICE) -> dict[str, list[object]]:
     async with serving(site, daemon.address), Client(daemon.address) as client:
-        await client.until_served(SERVICE)
-        items = await client.items(SERVICE)
+        await client.until_served(service)
+        items = await client.items(service)
     found = {
         path: [entry["Value"].signature, plain(entry["Value"]), entry["Text"].value] for path, entry in items.items()
     }
@@ -57,13 +58,46 @@ async def test_the_tree_of_a_charger_that_is_unplugged(daemon: Daemon) -> None:
     check(await tree(daemon, site), "venus-solarcharger-offline.json")
 
 
-async def test_every_point_of_the_device_has_a_path(daemon: Daemon) -> None:
-    device = charger()
+async def test_the_tree_of_a_charger_under_control(daemon: Daemon) -> None:
+    site, _ = controlled_site()
+    found = await tree(daemon, site)
+    check(
+        {path: line for path, line in found.items() if not path.startswith("/History/")},
+        "venus-solarcharger-controlled.json",
+    )
+
+
+async def test_the_tree_of_a_charger_under_control_that_is_unplugged(daemon: Daemon) -> None:
+    device = controlled()
+    site, _ = controlled_site(device)
+    site.put(offline(device))
+    found = await tree(daemon, site)
+    check(
+        {path: line for path, line in found.items() if path.startswith(("/Control/", "/Link/", "/Settings/", "/Mode"))},
+        "venus-solarcharger-controlled-offline.json",
+    )
+
+
+async def test_the_tree_of_its_switches(daemon: Daemon) -> None:
+    site, _ = controlled_site()
+    check(await tree(daemon, site, COMPANION), "venus-switch.json")
+
+
+async def test_a_charger_that_may_not_be_commanded_is_as_it_always_was(daemon: Daemon) -> None:
+    """Control that is off leaves no trace, even where the points of control are known."""
+    site, _ = controlled_site(controlled(controls={}))
+    found = await tree(daemon, site)
+    plain_tree = await tree(daemon, site_with(charger()))
+    assert not [path for path in found if path.startswith(("/Link/", "/Settings/Charge")) and path not in plain_tree]
+
+
+@pytest.mark.parametrize("device", [charger(), controlled()], ids=["read-only", "controlled"])
+async def test_every_point_of_the_device_has_a_path(daemon: Daemon, device: Device) -> None:
     site = site_with(device)
     async with serving(site, daemon.address), Client(daemon.address) as client:
         await client.until_served(SERVICE)
         values = [plain(entry["Value"]) for entry in (await client.items(SERVICE)).values()]
     reading = site.reading(device.name)
     assert reading is not None
-    missing = [name for name, value in reading.values.items() if value not in values and value != ""]
+    missing = [name for name, value in reading.values.items() if value not in values and value not in ("", None)]
     assert missing == []

@@ -10,9 +10,12 @@ import pytest
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
+from heliobus.model.chemistry import CHEMISTRIES
+from heliobus.model.control_options import ControlOptions, EqualizeOptions, ServerOptions, TopChargeOptions
 from heliobus.outputs.venus.charger_settings import charger_of
 from heliobus.outputs.venus.host import ChargerSettings
 from heliobus.outputs.venus.instance import Instances
+from heliobus.outputs.venus.settings import SettingValue
 from heliobus.sim.localsettings import StoredSetting
 from heliobus.site import Site
 from venus_bus import BUS_ITEM, Client, Daemon, ItemsConsumer, Monitor, running_daemon
@@ -30,6 +33,24 @@ from venus_site import (
 
 GROUP = "/Settings/TristarMPPT/"
 TRISTAR = ChargerSettings("morningstar-tristar-mppt", "192.0.2.4", 502, 5.0, 1)
+MOVED = replace(TRISTAR, port=1502, interval=1.0, unit=17)
+STORED: dict[str, SettingValue] = {
+    "IPAddress": "192.0.2.4",
+    "PortNumber": 502,
+    "Interval": 5000,
+    "SlaveID": 1,
+    "Control": 0,
+    "SystemVoltage": 0,
+    "Chemistry": "unknown",
+    "EqualizeAllowed": 0,
+    "NightlyResetHour": 3,
+    "MaxChargeVoltage": 0.0,
+    "MaxChargeCurrent": 0.0,
+    "TopChargeVoltage": 0.0,
+    "TopChargeTailCurrent": 2.0,
+    "TopChargeTailTime": 300,
+    "TopChargeTimeLimit": 7200,
+}
 
 
 @pytest.fixture
@@ -52,6 +73,17 @@ async def test_the_settings_are_there_with_defaults_and_limits(daemon: Daemon) -
             GROUP + "PortNumber": StoredSetting("i", 502, 502, 1, 65535),
             GROUP + "Interval": StoredSetting("i", 5000, 5000, 1000, 60000),
             GROUP + "SlaveID": StoredSetting("i", 1, 1, 1, 247),
+            GROUP + "Control": StoredSetting("i", 0, 0, 0, 1),
+            GROUP + "SystemVoltage": StoredSetting("i", 0, 0, 0, 48),
+            GROUP + "Chemistry": StoredSetting("s", "unknown", "unknown"),
+            GROUP + "EqualizeAllowed": StoredSetting("i", 0, 0, 0, 1),
+            GROUP + "NightlyResetHour": StoredSetting("i", 3, 3, -1, 23),
+            GROUP + "MaxChargeVoltage": StoredSetting("f", 0.0, 0.0, 0, 80),
+            GROUP + "MaxChargeCurrent": StoredSetting("f", 0.0, 0.0, 0, 200),
+            GROUP + "TopChargeVoltage": StoredSetting("f", 0.0, 0.0, 0, 80),
+            GROUP + "TopChargeTailCurrent": StoredSetting("f", 2.0, 2.0, 0.1, 200),
+            GROUP + "TopChargeTailTime": StoredSetting("i", 300, 300, 10, 86400),
+            GROUP + "TopChargeTimeLimit": StoredSetting("i", 7200, 7200, 60, 43200),
         }
 
 
@@ -81,6 +113,8 @@ async def test_a_changed_setting_acts_at_once(daemon: Daemon, items_changed: boo
             ("PortNumber", Variant("i", 1502), replace(TRISTAR, port=1502)),
             ("Interval", Variant("i", 1000), replace(TRISTAR, port=1502, interval=1.0)),
             ("SlaveID", Variant("i", 17), replace(TRISTAR, port=1502, interval=1.0, unit=17)),
+            ("Control", Variant("i", 1), replace(MOVED, control=ControlOptions(on=True))),
+            ("Control", Variant("i", 0), MOVED),
             ("IPAddress", Variant("s", ""), None),
         ):
             assert await client.set("com.victronenergy.settings", GROUP + name, value) == 0
@@ -88,7 +122,7 @@ async def test_a_changed_setting_acts_at_once(daemon: Daemon, items_changed: boo
             assert host.placed[-1] == expected
         assert await client.set("com.victronenergy.settings", GROUP + "SlaveID", Variant("i", 248)) == -1
         assert settings.settings[GROUP + "SlaveID"].value == 17
-        assert len(host.placed) == 6
+        assert len(host.placed) == 8
 
 
 async def test_no_charger_is_said_once(daemon: Daemon, caplog: pytest.LogCaptureFixture) -> None:
@@ -122,16 +156,88 @@ async def test_no_charger_is_said_once(daemon: Daemon, caplog: pytest.LogCapture
 def test_settings_of_a_charger(
     values: dict[str, int | float | str], charger_is: ChargerSettings | None, remark: str
 ) -> None:
-    stored: dict[str, int | float | str] = {
-        "IPAddress": "192.0.2.4",
-        "PortNumber": 502,
-        "Interval": 5000,
-        "SlaveID": 1,
-    }
-    found, said = charger_of({**stored, **values})
+    found, said = charger_of({**STORED, **values})
     assert found == charger_is
-    assert remark in said
-    assert bool(remark) == bool(said)
+    assert remark in "".join(said)
+    assert len(said) == bool(remark)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "remarks"),
+    [
+        ({}, ControlOptions(), []),
+        ({"Control": 1}, ControlOptions(on=True), []),
+        ({"Control": 2}, ControlOptions(), ["Control is 2, not 0 to 1: using 0"]),
+        ({"Control": "on"}, ControlOptions(), ["Control is 'on'"]),
+        ({"SystemVoltage": 24}, ControlOptions(system_voltage=24), []),
+        ({"SystemVoltage": 36}, ControlOptions(), ["SystemVoltage is 36, not 12, 24 or 48: charge settings are not"]),
+        ({"SystemVoltage": 96}, ControlOptions(), ["SystemVoltage is 96, not 0 to 48: using 0"]),
+        ({"Chemistry": " Flooded"}, ControlOptions(chemistry=CHEMISTRIES["flooded"]), []),
+        ({"Chemistry": "lead"}, ControlOptions(), ["Chemistry is 'lead', not one of unknown, flooded"]),
+        (
+            {"Chemistry": "flooded", "EqualizeAllowed": 1},
+            ControlOptions(chemistry=CHEMISTRIES["flooded"], equalize=EqualizeOptions(allowed=True)),
+            [],
+        ),
+        (
+            {"Chemistry": "lifepo4", "EqualizeAllowed": 1},
+            ControlOptions(chemistry=CHEMISTRIES["lifepo4"]),
+            ["EqualizeAllowed is 1, but Chemistry is lifepo4, not flooded: equalize stays locked"],
+        ),
+        ({"EqualizeAllowed": 1}, ControlOptions(), ["EqualizeAllowed is 1, but Chemistry is unknown"]),
+        ({"NightlyResetHour": -1}, ControlOptions(server=ServerOptions(nightly_reset=-1)), []),
+        ({"NightlyResetHour": 24}, ControlOptions(), ["NightlyResetHour is 24, not -1 to 23: using 3"]),
+        (
+            {"MaxChargeVoltage": 28.4, "MaxChargeCurrent": 40.0, "SystemVoltage": 24},
+            ControlOptions(system_voltage=24, highest_voltage=28.4, highest_current=40.0),
+            [],
+        ),
+        ({"MaxChargeVoltage": float("nan")}, ControlOptions(), ["MaxChargeVoltage is nan, not 0 to 80: using 0"]),
+        (
+            {"MaxChargeVoltage": 14.4, "SystemVoltage": 24},
+            ControlOptions(system_voltage=24, highest_voltage=14.4),
+            ["MaxChargeVoltage is 14.4, but unknown batteries need at least 20 V: nothing fits"],
+        ),
+        (
+            {"TopChargeVoltage": 28.4, "SystemVoltage": 24, "TopChargeTailTime": 60},
+            ControlOptions(system_voltage=24, top_charge=TopChargeOptions(28.4, 2.0, 60, 7200)),
+            [],
+        ),
+        (
+            {"TopChargeVoltage": 31.0, "SystemVoltage": 24},
+            ControlOptions(system_voltage=24),
+            ["TopChargeVoltage is 31.0, not 20 to 30 V: there is no top charge"],
+        ),
+        (
+            {"TopChargeVoltage": 28.4, "SystemVoltage": 24, "MaxChargeVoltage": 28.0},
+            ControlOptions(system_voltage=24, highest_voltage=28.0),
+            ["TopChargeVoltage is 28.4, not 20 to 28 V: there is no top charge"],
+        ),
+        (
+            {"TopChargeVoltage": 28.4, "TopChargeTailTime": 7200},
+            ControlOptions(),
+            ["TopChargeTailTime is 7200, not less than TopChargeTimeLimit (7200): there is no top charge"],
+        ),
+    ],
+)
+def test_settings_of_its_control(values: dict[str, SettingValue], options: ControlOptions, remarks: list[str]) -> None:
+    found, said = charger_of({**STORED, **values})
+    assert found is not None
+    assert found.control == options
+    assert len(said) == len(remarks)
+    for remark, expected in zip(said, remarks, strict=True):
+        assert remark.startswith(GROUP + expected)
+
+
+async def test_a_setting_that_another_program_left_with_another_type_has_its_default(daemon: Daemon) -> None:
+    host = Host()
+    stored = {
+        GROUP + "Chemistry": StoredSetting("i", 3, 3),
+        GROUP + "IPAddress": StoredSetting("s", "192.0.2.4", ""),
+    }
+    async with local_settings(daemon.address, stored), serving(Site(), daemon.address, host):
+        await host.next_call()
+        assert host.placed == [TRISTAR]
 
 
 async def test_the_time_zone_is_followed(daemon: Daemon) -> None:

@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from heliobus.model import vocabulary as v
+from heliobus.model.command import Change, Command, Control, ControlKind, Done, Failed, Outcome, Refused
+from heliobus.model.command import StoredSetting as StoredChargeSetting
 from heliobus.model.day import Day, Days
 from heliobus.model.device import Device, Identity
 from heliobus.model.point import Category, Point, Value
@@ -19,6 +22,8 @@ from heliobus.site import Site, silent
 SERVICE = "com.victronenergy.solarcharger.tristar_0"
 INSTANCE_SETTING = "/Settings/Devices/tristar_10170296/ClassAndVrmInstance"
 NAME_SETTING = "/Settings/Devices/tristar_10170296/CustomName"
+COMPANION = "com.victronenergy.switch.tristar_0"
+COMPANION_INSTANCE_SETTING = "/Settings/Devices/tristar_10170296_switch/ClassAndVrmInstance"
 
 # Quick, but for what a test is about.
 QUICK = Timing(pace=0.0, grace=0.0, patience=0.3, stall=30.0, retry=0.02, longest_retry=0.05)
@@ -67,6 +72,62 @@ VALUES: dict[str, Value] = {
     "faults": 9,
     "supply_12v": 12.1,
 }
+# What control says of itself, and what it needs of the charger.
+CONTROL_VALUES: dict[str, Value] = {
+    "rated_current": 60.0,
+    "days_since_equalize": 12,
+    "charge_voltage_limit": 0.0,
+    "charge_current_limit": 0.0,
+    "top_charge": 0,
+    "bms_required": 0,
+    "remote_network_mode": None,
+    "remote_charge_voltage": None,
+    "remote_charge_current": None,
+    "control_source": "",
+    "control_voltage": None,
+    "control_current": None,
+    "top_charge_status": "never done",
+    "top_charge_time_left": None,
+    "top_charge_last": "",
+    "equalize_time_left": None,
+    "equalize_status": "",
+    "profile_status": "",
+    "profile_progress": None,
+    "profile_error": "",
+    "profile_applied": "summer",
+    "profile_applied_at": "2026-05-01T10:00:00Z",
+    "command_result": "",
+    "eeprom_writes": 4,
+    "server_resets": 31,
+}
+BUTTONS = (
+    v.RESET_CONTROLLER,
+    v.RESET_COMM_SERVER,
+    v.CLEAR_FAULTS,
+    v.CLEAR_ALARMS,
+    v.CLEAR_CHARGE_COUNTER,
+    v.CLEAR_ENERGY_COUNTER,
+    v.CLEAR_VOLTAGE_EXTREMES,
+    v.CLEAR_SERVICE_REMINDER,
+    v.SAVE_COUNTERS,
+)
+CONTROLS = {
+    control.point.name: control
+    for control in (
+        Control(v.EQUALIZE_REQUESTED, ControlKind.SWITCH),
+        Control(v.CHARGER_ENABLED, ControlKind.SWITCH),
+        Control(v.TOP_CHARGE, ControlKind.SWITCH),
+        Control(v.BMS_REQUIRED, ControlKind.SWITCH),
+        *(Control(point, ControlKind.BUTTON) for point in BUTTONS),
+        Control(v.CHARGE_VOLTAGE_LIMIT, ControlKind.NUMBER, 0.0, 33.0),
+        Control(v.CHARGE_CURRENT_LIMIT, ControlKind.NUMBER, 0.0, 80.0),
+        Control(v.REMOTE_NETWORK_MODE, ControlKind.NUMBER, 0, 255, dynamic=True),
+        Control(v.REMOTE_CHARGE_VOLTAGE, ControlKind.NUMBER, 0.0, 1000.0, dynamic=True),
+        Control(v.REMOTE_CHARGE_CURRENT, ControlKind.NUMBER, 0.0, 2000.0, dynamic=True),
+        Control(v.APPLY_PROFILE, ControlKind.TEXT),
+        Control(v.APPLY_SETTINGS, ControlKind.TEXT),
+    )
+}
 DAYS: Days = (
     Day("2026-06-02", 1250.4, 512.3, 92.1, 25.1, 28.9, 18.2, 12_300.0, 1_259.0, 600.0, 0.0, (17, 1)),
     Day("2026-06-01", 2500.0, 600.0, 95.0, 24.9, 28.8, 21.0, 18_000.0, 3_600.0, 60.0, 120.0, ()),
@@ -93,9 +154,79 @@ def charger(name: str = "roof", number: int = 0, serial: str = "10170296", **cha
     return replace(device, **changes)  # type: ignore[arg-type]
 
 
+def controlled(name: str = "roof", number: int = 0, serial: str = "10170296", **changes: object) -> Device:
+    """A TriStar under control."""
+    device = charger(name, number, serial)
+    points = {**device.points, **{point: VOCABULARY[point] for point in CONTROL_VALUES}}
+    return replace(device, **{"points": points, "controls": CONTROLS, **changes})  # type: ignore[arg-type]
+
+
+class ChargerDouble:
+    """Takes the commands of one device, remembers them, and does them at once unless it is told otherwise."""
+
+    def __init__(self, site: Site, device: Device) -> None:
+        self.commands: list[tuple[str, Value]] = []
+        self.why: str | None = None
+        self.outcome: Outcome | Exception | None = None
+        self.hold: asyncio.Event | None = None
+        self.ended: list[str] = []
+        self._site = site
+        self._device = device
+        self._arrived = asyncio.Event()
+
+    def refusal(self, command: Command) -> str | None:
+        assert command.origin == "venus"
+        assert command.device == self._device.name
+        assert command.point in self._device.controls
+        return self.why or self._device.controls[command.point].locked or None
+
+    async def command(self, command: Command) -> Outcome:
+        self.commands.append((command.point, command.value))
+        self._arrived.set()
+        try:
+            if self.hold is not None:
+                await self.hold.wait()
+        finally:
+            # To put a device in order takes a while, also for who is cancelled.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            self.ended.append(command.point)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        if self.outcome is not None:
+            return self.outcome
+        if command.point in self._device.points:
+            self._site.amend(command.device, {command.point: command.value})
+        return Done(command.value)
+
+    async def plan(self, command: Command) -> tuple[Change, ...] | Refused | Failed:
+        return Refused("nobody plans on the D-Bus")
+
+    async def settings(self) -> tuple[StoredChargeSetting, ...] | Refused | Failed:
+        return Refused("nobody asks on the D-Bus")
+
+    async def until(self, count: int) -> None:
+        """Wait until `count` commands have come."""
+        async with asyncio.timeout(10):
+            while len(self.commands) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+
+def controlled_site(*devices: Device) -> tuple[Site, ChargerDouble]:
+    """A site of chargers under control that have said `VALUES`, and the double of the first."""
+    site = Site()
+    doubles = []
+    for device in devices or (controlled(),):
+        doubles.append(ChargerDouble(site, device))
+        site.introduce(device, doubles[-1])
+        site.put(reading(device))
+    return site, doubles[0]
+
+
 def reading(device: Device, days: Days = DAYS, health: Health = Health.OK, **values: Value) -> Reading:
     """`VALUES`, changed by `values`."""
-    known = {point: value for point, value in VALUES.items() if point in device.points}
+    known = {point: value for point, value in {**VALUES, **CONTROL_VALUES}.items() if point in device.points}
     return Reading(device.name, 1_780_000_000.0, {**known, **values}, {}, health, days)
 
 

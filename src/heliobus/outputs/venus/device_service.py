@@ -1,18 +1,16 @@
-"""One device on the bus: its connection, its name, its instance, and at most one signal a second."""
+"""One service of a device: its connection, its name, its instance, and at most one signal a second."""
 
 import asyncio
-import re
 from dataclasses import dataclass
 
-from heliobus.model.device import Device
 from heliobus.model.reading import Reading
 from heliobus.outputs.venus.connection import Connection, connect_to
-from heliobus.outputs.venus.device_tree import DeviceTree
-from heliobus.outputs.venus.instance import CustomName, DeviceInstance, Instances
+from heliobus.outputs.venus.face import Face, Tree
+from heliobus.outputs.venus.instance import DeviceInstance, Instances
 from heliobus.outputs.venus.item import Item
-from heliobus.outputs.venus.paths import role_paths
 from heliobus.outputs.venus.service import BusItemService
-from heliobus.outputs.venus.settings import Settings
+from heliobus.outputs.venus.settings import Setting, Settings
+from heliobus.outputs.venus.stored_item import StoredItem, acceptable_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +28,15 @@ class Timing:
     longest_retry: float = 60.0
 
 
-def service_name(device: Device) -> str:
-    """`com.victronenergy.solarcharger.tristar_0`: stays with the serial number, as the device's number does."""
-    short = re.sub(r"[^A-Za-z0-9_]", "_", device.short)
-    return f"com.victronenergy.{device.role.value}.{short}_{device.number}"
-
-
 class DeviceService:
-    """The service of one device. `run` serves until cancelled; `show` leaves the newest reading for it."""
+    """One service of a device. `run` serves until cancelled; `show` leaves the newest reading for it."""
 
-    def __init__(
-        self, device: Device, reading: Reading, address: str, timing: Timing, hidden: frozenset[str] = frozenset()
-    ) -> None:
-        self.device = device
+    def __init__(self, face: Face, reading: Reading, address: str, timing: Timing) -> None:
+        self._face = face
         self._reading = reading
         self._news = set(reading.values)
         self._address = address
         self._timing = timing
-        self._hidden = hidden
         self._wake = asyncio.Event()
 
     def show(self, reading: Reading, changed: frozenset[str]) -> None:
@@ -67,20 +56,14 @@ class DeviceService:
             await connection.close()
 
     async def _serve(self, connection: Connection, settings: Settings, instances: Instances) -> None:
-        service = BusItemService(connection, service_name(self.device))
-        tree = DeviceTree(service, self.device, self._hidden)
-        first = role_paths(self.device.role).first_instance
+        face, wake = self._face, self._wake.set
+        service = BusItemService(connection, face.name)
         number = service.add(Item("/DeviceInstance", "i"))
-        instance = DeviceInstance(self.device, first, settings, instances, self._wake.set)
+        instance = DeviceInstance(face, settings, instances, wake)
         name = service.add(Item("/CustomName", "s"))
-
-        def show_name(text: str) -> None:
-            service.set(name, text)
-            self._wake.set()
-
-        service.set(name, self.device.label)
-        custom_name = CustomName(self.device, settings, show_name)
-        name.write = custom_name.write
+        setting = Setting(f"/Settings/Devices/{face.key}/CustomName", face.label)
+        custom_name = StoredItem(service, name, setting, settings, acceptable_name, wake)
+        tree = face.make_tree(service, settings, wake)
         try:
             service.set(number, await instance.take(self._timing.patience))
             self._show(tree)
@@ -102,9 +85,10 @@ class DeviceService:
                 if await service.flush():
                     next_signal = loop.time() + self._timing.pace
         finally:
+            tree.close()
             custom_name.close()
             instance.close()
 
-    def _show(self, tree: DeviceTree) -> None:
+    def _show(self, tree: Tree) -> None:
         news, self._news = self._news, set()
         tree.show(self._reading, news)

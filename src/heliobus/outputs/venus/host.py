@@ -1,7 +1,9 @@
 """What the Venus output is told at its start, and what it asks of the process it lives in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from heliobus.model.control_options import ControlOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,14 @@ class VenusOptions:
 
 @dataclass(frozen=True, slots=True)
 class ChargerSettings:
-    """The charger the owner set up in the GX settings. `interval` is in seconds."""
+    """The charger the owner set up in the GX settings, and what may be done to it. `interval` is in seconds."""
 
     driver: str
     host: str
     port: int
     interval: float
     unit: int
+    control: ControlOptions = field(default_factory=ControlOptions)
 
 
 class VenusHost(Protocol):

@@ -1,4 +1,4 @@
-"""The VRM instance and the custom name of a device, kept by localsettings. Source: venus.md §4.2.
+"""The VRM instance of a service, kept by localsettings. Source: venus.md §4.2.
 
 No two services of one class may share an instance (venus-consumers.md G16), also not while two swap their numbers
 and not without localsettings.
@@ -8,11 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from heliobus.model.device import Device
-from heliobus.outputs.venus.item import ACCEPTED, REFUSED
+from heliobus.outputs.venus.face import Face
 from heliobus.outputs.venus.settings import Setting, Settings, SettingValue
-
-LONGEST_NAME = 64
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +47,19 @@ class Instances:
 
 
 class DeviceInstance:
-    """The instance of one device: `number` is in use, `wanted` is what localsettings says, None if it says nothing."""
+    """The instance of one service: `number` is in use, `wanted` is what localsettings says, None if it says nothing."""
 
-    def __init__(
-        self, device: Device, first: int, settings: Settings, instances: Instances, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, face: Face, settings: Settings, instances: Instances, changed: Callable[[], None]) -> None:
         self.number = 0
         self.wanted: int | None = None
-        self._class = device.role.value
-        self._fallback = first + device.number
+        self._class = face.service_class
+        self._fallback = face.fallback_instance
         self._settings = settings
         self._instances = instances
         self._changed = changed
         self._held = False
-        self._path = f"/Settings/Devices/{device.key}/ClassAndVrmInstance"
-        settings.follow(Setting(self._path, f"{self._class}:{first}"), self._told)
+        self._path = f"/Settings/Devices/{face.key}/ClassAndVrmInstance"
+        settings.follow(Setting(self._path, f"{self._class}:{face.first_instance}"), self._told)
 
     @property
     def outdated(self) -> bool:
@@ -106,33 +101,3 @@ class DeviceInstance:
             self._settings.write(self._path, f"{self._class}:{number}")
         self.wanted = number
         self._changed()
-
-
-class CustomName:
-    """The name the owner gives the device on the GX. `show` takes each new one."""
-
-    def __init__(self, device: Device, settings: Settings, show: Callable[[str], None]) -> None:
-        self._settings = settings
-        self._show = show
-        self._path = f"/Settings/Devices/{device.key}/CustomName"
-        settings.follow(Setting(self._path, device.label), self._told)
-
-    def write(self, value: object) -> int:
-        """Take what was written to `/CustomName`; refuse what is no name, and everything while nothing can keep it."""
-        if not isinstance(value, str) or not acceptable_name(value) or not self._settings.present:
-            return REFUSED
-        self._settings.write(self._path, value)
-        self._show(value)
-        return ACCEPTED
-
-    def close(self) -> None:
-        """Follow the name no more."""
-        self._settings.forget(self._path)
-
-    def _told(self, value: SettingValue) -> None:
-        self._show(str(value))
-
-
-def acceptable_name(text: str) -> bool:
-    """Whether `text` may name a device: up to 64 characters and no control characters. Empty takes the name away."""
-    return len(text) <= LONGEST_NAME and not any(char < " " or "\x7f" <= char <= "\x9f" for char in text)

@@ -30,9 +30,12 @@ _STRING = get_signature_tree("s")
 
 
 class Item:
-    """One leaf. `value` is None while it is invalid; `kind` never changes."""
+    """One leaf. `value` is None while it is invalid; `kind` never changes.
 
-    __slots__ = ("doc", "kind", "path", "shown", "text", "value", "write")
+    `write` does not see what equals `value`, unless `every_write` is set.
+    """
+
+    __slots__ = ("doc", "every_write", "kind", "path", "shown", "text", "value", "write")
 
     def __init__(
         self, path: str, kind: Kind, shown: Callable[[Value], str] = str, doc: str = "", write: Write | None = None
@@ -42,6 +45,7 @@ class Item:
         self.shown = shown
         self.doc = doc
         self.write = write
+        self.every_write = False
         self.value: Value = None
         self.text = INVALID_TEXT
 

@@ -14,7 +14,12 @@ class Leaf:
 
     `numbers` turns the point's numbers into Victron's; a number without an entry becomes invalid. `words` are then
     the texts of Victron's numbers. With `if_known` the path is there only if the device has the point: its presence
-    says that the device can do something.
+    says that the device can do something. `needs` names a control without which the path is not there.
+
+    What is written to the path goes to the control `command`, if the device has it, through `numbers` backwards.
+    `otherwise` is shown while the point has no value. `ceiling` names the point whose value is shown while `point` is
+    0, which means no limit; as much or more, written, is 0 again. While the point `along` has no value the path is
+    invalid too.
     """
 
     path: str
@@ -23,6 +28,11 @@ class Leaf:
     numbers: Mapping[int, int] | None = None
     words: Mapping[int, str] | None = None
     if_known: bool = False
+    needs: str = ""
+    command: str = ""
+    otherwise: Value = None
+    ceiling: str = ""
+    along: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import NoReturn
 
+from heliobus.model.device import Device
 from heliobus.outputs.output import FatalOutputError
 from heliobus.outputs.venus.charger_settings import ChargerFollower
+from heliobus.outputs.venus.commands import Commands
 from heliobus.outputs.venus.connection import BusLostError, Connection, bus_address, connect_to
 from heliobus.outputs.venus.device_service import DeviceService, Timing
+from heliobus.outputs.venus.faces import faces
 from heliobus.outputs.venus.host import ChargerSettings, VenusHost, VenusOptions
 from heliobus.outputs.venus.instance import Instances
 from heliobus.outputs.venus.paths_identity import FIRMWARE
@@ -22,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class VenusOutput:
-    """One service per device, each on its own connection. Implements `Output`."""
+    """The services of all devices, each on its own connection. Implements `Output`."""
 
     name = "venus"
 
@@ -35,12 +39,20 @@ class VenusOutput:
 
     async def run(self, site: Site) -> None:
         """Serve until cancelled. Raises FatalOutputError."""
+        # A command goes on when the D-Bus goes: half a command is worse than one nobody waits for.
+        commands = Commands(site)
+        try:
+            await self._serve(site, commands)
+        finally:
+            await commands.close()
+
+    async def _serve(self, site: Site, commands: Commands) -> None:
         address = bus_address(self._options.bus_address)
         hidden = frozenset({FIRMWARE}) if self._options.hide_firmware else frozenset()
         wait = self._timing.retry
         lost = False
         while True:
-            session = _Session(address, self._timing, site, hidden)
+            session = _Session(address, self._timing, site, hidden, commands)
             try:
                 settings = await session.open()
                 if lost:
@@ -71,17 +83,27 @@ class VenusOutput:
             self._host.time_zone(zone)
 
 
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A device with its services and their tasks."""
+
+    device: Device
+    services: tuple[DeviceService, ...]
+    tasks: tuple[asyncio.Task[None], ...]
+
+
 class _Session:
     """All services while one daemon lasts."""
 
-    def __init__(self, address: str, timing: Timing, site: Site, hidden: frozenset[str]) -> None:
+    def __init__(self, address: str, timing: Timing, site: Site, hidden: frozenset[str], commands: Commands) -> None:
         self._address = address
         self._hidden = hidden
         self._timing = timing
         self._site = site
+        self._commands = commands
         self._instances = Instances()
         self._connection: Connection | None = None
-        self._services: dict[str, tuple[DeviceService, asyncio.Task[None]]] = {}
+        self._served: dict[str, _Served] = {}
 
     async def open(self) -> Settings:
         """Connect. Raises BusLostError."""
@@ -115,19 +137,24 @@ class _Session:
                 await self._show(update, tasks)
 
     async def _show(self, update: Update, tasks: asyncio.TaskGroup) -> None:
-        name = update.device.name
-        service, task = self._services.get(name, (None, None))
-        if service is not None and task is not None:
-            if update.reading is not None and (service.device is update.device or service.device == update.device):
-                service.show(update.reading, update.changed)
+        device, reading = update.device, update.reading
+        served = self._served.get(device.name)
+        if served is not None:
+            if reading is not None and (served.device is device or served.device == device):
+                for service in served.services:
+                    service.show(reading, update.changed)
                 return
-            del self._services[name]
-            task.cancel()
-            await asyncio.wait({task})
-        if update.reading is not None:
-            service = DeviceService(update.device, update.reading, self._address, self._timing, self._hidden)
-            task = tasks.create_task(service.run(self._settings, self._instances))
-            self._services[name] = (service, task)
+            del self._served[device.name]
+            for task in served.tasks:
+                task.cancel()
+            await asyncio.wait(served.tasks)
+        if reading is not None:
+            services = tuple(
+                DeviceService(face, reading, self._address, self._timing)
+                for face in faces(device, self._hidden, self._commands)
+            )
+            started = tuple(tasks.create_task(service.run(self._settings, self._instances)) for service in services)
+            self._served[device.name] = _Served(device, services, started)
 
 
 def _raise_worst(group: BaseExceptionGroup[BaseException]) -> NoReturn:

@@ -1,10 +1,11 @@
 """The paths of `com.victronenergy.solarcharger`. Source: venus.md §5.1.
 
-The charger is passive: there is no `/Link/*`, `/Settings/ChargeCurrentLimit` or `/Settings/BmsPresent`, because their
-presence promises the GX that the charger obeys its voltage and current limits (venus.md §5.4).
+Without control the charger is passive: `/Link/*`, `/Settings/ChargeCurrentLimit` and `/Settings/BmsPresent` promise the
+GX that the charger obeys its voltage and current limits (venus.md §5.4).
 """
 
 from heliobus.outputs.venus.leaf import Constant, Leaf, RolePaths
+from heliobus.outputs.venus.paths_control import CONTROL, LINK
 
 # 1 on, 4 off
 MODES = {1: 1, 0: 4}
@@ -23,18 +24,22 @@ SOLAR_CHARGER = RolePaths(
         Leaf("/Yield/System", "yield_total", "d"),
         Leaf("/State", "charger_state", "i"),
         Leaf("/MppOperationMode", "mpp_mode", "i"),
-        Leaf("/Mode", "charger_enabled", "i", MODES, MODE_WORDS),
+        Leaf("/Mode", "charger_enabled", "i", MODES, MODE_WORDS, command="charger_enabled"),
         Leaf("/ErrorCode", "charger_error", "i"),
         Leaf("/DeviceOffReason", "off_reason", "i"),
         Leaf("/Settings/ChargeTargetVoltage", "target_voltage", "d"),
         Leaf("/Settings/BatteryVoltageSetting", "nominal_voltage", "i"),
         Leaf("/Equalization/Pending", "equalize_requested", "i"),
+        # A double on Victron's own chargers too.
+        Leaf("/Equalization/TimeRemaining", "equalize_time_left", "d", if_known=True),
         Leaf("/Alarms/HighTemperature", "high_temperature", "i"),
         Leaf("/Alarms/Alarm", "general_alarm", "i"),
         Leaf("/Alarms/HighVoltage", "high_voltage_alarm", "i"),
         Leaf("/Alarms/ShortCircuit", "short_circuit_alarm", "i"),
         Leaf("/Load/State", "load_state", "i", if_known=True),
         Leaf("/Load/I", "load_current", "d", if_known=True),
+        *CONTROL,
+        *LINK,
     ),
     constants=(Constant("/NrOfTrackers", "i", lambda device: 1),),
     first_instance=278,

@@ -11,7 +11,7 @@ from dbus_fast.signature import get_signature_tree
 from heliobus.model.point import Value
 from heliobus.outputs.output import FatalOutputError
 from heliobus.outputs.venus.connection import CallError, Connection
-from heliobus.outputs.venus.item import NOT_WRITEABLE, Item
+from heliobus.outputs.venus.item import ACCEPTED, NOT_WRITEABLE, Item
 
 BUS_ITEM = "com.victronenergy.BusItem"
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
@@ -76,6 +76,10 @@ class BusItemService:
         """Let `item` carry `value`; the next `flush` tells if that is a change."""
         if item.take(value):
             self._changed[item.path] = item
+
+    def repeat(self, item: Item) -> None:
+        """Have the next `flush` tell the value of `item` once more, for who believes another one."""
+        self._changed[item.path] = item
 
     async def flush(self) -> bool:
         """Send all changes since the last time in one signal. True when there were any."""
@@ -203,6 +207,6 @@ def _write(item: Item, value: object) -> int:
     if item.write is None:
         return NOT_WRITEABLE
     # A bool equals 1 in Python, but not on the bus.
-    if type(value) is type(item.value) and value == item.value:
-        return 0
+    if not item.every_write and type(value) is type(item.value) and value == item.value:
+        return ACCEPTED
     return item.write(value)

@@ -34,13 +34,15 @@ log = logging.getLogger(__name__)
 class Setting:
     """A setting under `/Settings`. `default` None means that it belongs to somebody else and is only followed.
 
-    `low` and `high` bound a number; both 0 means no bounds.
+    `low` and `high` bound a number; both 0 means no bounds. With `always_told` the default is told if localsettings
+    refuses the setting, as it does when another program left one of another type.
     """
 
     path: str
     default: SettingValue | None
-    low: int = 0
-    high: int = 0
+    low: float = 0
+    high: float = 0
+    always_told: bool = False
 
 
 @dataclass(slots=True)
@@ -169,8 +171,7 @@ class Settings:
             name,
             default,
             _letter(setting.default),
-            _variant(setting.low),
-            _variant(setting.high),
+            *(_variant(bound) for bound in _bounds(setting)),
         )
         value = await self._ask(setting.path, f"{BUS_ITEM}.GetValue") if error == 0 else None
         self._settle(followed, error, _plain(value))
@@ -187,6 +188,8 @@ class Settings:
         followed.synced = True
         if error not in (0, None):
             log.warning("localsettings refuses the setting %s (%s)", followed.setting.path, error)
+            if followed.setting.always_told and followed.setting.default is not None:
+                self._tell(followed, followed.setting.default)
         elif isinstance(value, int | float | str):
             self._tell(followed, value)
         followed.settled.set()
@@ -244,8 +247,16 @@ def _declaration(setting: Setting) -> dict[str, Variant]:
     default = setting.default if setting.default is not None else 0
     declaration = {"path": Variant("s", setting.path), "default": _variant(default)}
     if setting.low or setting.high:
-        declaration |= {"min": _variant(setting.low), "max": _variant(setting.high)}
+        low, high = _bounds(setting)
+        declaration |= {"min": _variant(low), "max": _variant(high)}
     return declaration
+
+
+def _bounds(setting: Setting) -> tuple[SettingValue, SettingValue]:
+    """Of the same kind as the setting itself."""
+    if isinstance(setting.default, float):
+        return float(setting.low), float(setting.high)
+    return int(setting.low), int(setting.high)
 
 
 def _letter(value: SettingValue | None) -> str:

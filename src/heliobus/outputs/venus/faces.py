@@ -1,0 +1,49 @@
+"""Which services a device has: one of its role, and a companion with its switches if it has any."""
+
+from collections.abc import Callable
+
+from heliobus.model.device import Device
+from heliobus.outputs.venus import switch_tree
+from heliobus.outputs.venus.commands import Commands
+from heliobus.outputs.venus.control_items import ControlItems
+from heliobus.outputs.venus.device_tree import DeviceTree
+from heliobus.outputs.venus.face import Face, Tree, service_name
+from heliobus.outputs.venus.paths import role_paths
+from heliobus.outputs.venus.paths_identity import FIRMWARE
+from heliobus.outputs.venus.service import BusItemService
+from heliobus.outputs.venus.settings import Settings
+from heliobus.outputs.venus.switch_tree import SwitchTree
+
+STEERED = "remote_charge_voltage"
+"""The control that says that a GX may steer the device."""
+
+
+def faces(device: Device, hidden: frozenset[str], commands: Commands) -> tuple[Face, ...]:
+    """The services of `device`. The `hidden` paths of its identity stay invalid."""
+    own = _of_role(device, hidden, commands)
+    return (own, _companion(device, commands)) if switch_tree.switches(device) else (own,)
+
+
+def _of_role(device: Device, hidden: frozenset[str], commands: Commands) -> Face:
+    if STEERED in device.controls:
+        # It obeys the GX whatever its firmware is called; systemcalc would raise alarm #48 (venus-consumers.md §4.1).
+        hidden |= {FIRMWARE}
+
+    def tree(service: BusItemService, settings: Settings, wake: Callable[[], None]) -> Tree:
+        return DeviceTree(service, device, hidden, ControlItems(service, device.name, commands, wake))
+
+    first = role_paths(device.role).first_instance
+    name = service_name(device)
+    return Face(device.role.value, name, device.key, first, first + device.number, device.label, tree)
+
+
+def _companion(device: Device, commands: Commands) -> Face:
+    key = f"{device.key}_switch"
+
+    def tree(service: BusItemService, settings: Settings, wake: Callable[[], None]) -> Tree:
+        return SwitchTree(service, device, ControlItems(service, device.name, commands, wake), key, settings, wake)
+
+    first = switch_tree.FIRST_INSTANCE
+    name = service_name(device, switch_tree.SERVICE_CLASS)
+    label = f"{device.label} controls" if device.label else ""
+    return Face(switch_tree.SERVICE_CLASS, name, key, first, first + device.number, label, tree)
