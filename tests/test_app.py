@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heliobus import app
+import heliobus.app.installation as module
 from heliobus.app import Installation
 from heliobus.config import SETTINGS_DEVICE, Config, DeviceConfig, SiteConfig
 from heliobus.model.reading import Health
@@ -107,14 +107,14 @@ async def test_settings_that_change_while_the_charger_is_silent_leave_nothing_on
 
 async def test_a_new_charger_is_remembered_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop, saved = asyncio.get_running_loop(), asyncio.Event()
-    write = app.write_file
+    write = module.write_file
 
     def announced(path: Path, content: bytes) -> None:
         write(path, content)
         if path.name == "devices.json":
             loop.call_soon_threadsafe(saved.set)
 
-    monkeypatch.setattr(app, "write_file", announced)
+    monkeypatch.setattr(module, "write_file", announced)
     async with serve_tcp({1: SimTriStar()}) as server, running(config(tmp_path, roof=server)):
         async with asyncio.timeout(PATIENCE):
             await saved.wait()

@@ -174,6 +174,9 @@ class ChargerDouble:
         self._device = device
         self._arrived = asyncio.Event()
 
+    def refused(self, command: Command, why: str) -> None:
+        """Nothing is recorded here."""
+
     def refusal(self, command: Command) -> str | None:
         assert command.origin == "venus"
         assert command.device == self._device.name

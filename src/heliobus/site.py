@@ -58,6 +58,9 @@ class Commandable(Protocol):
     def refusal(self, command: Command) -> str | None:
         """Why `command` would be refused now, by what is known without asking the device; None if it would not."""
 
+    def refused(self, command: Command, why: str) -> None:
+        """An output has refused `command` for what `refusal` said: record it."""
+
     async def command(self, command: Command) -> Outcome:
         """Carry out `command`, or say why not."""
 
@@ -144,6 +147,12 @@ class Site:
         """Why `command` would be refused now, without asking the device; None if it would not."""
         commandable = self._commandables.get(command.device)
         return self._nobody(command.device) if commandable is None else commandable.refusal(command)
+
+    def refused(self, command: Command, why: str) -> None:
+        """Have it recorded that an output has refused `command` for what `refusal` said."""
+        commandable = self._commandables.get(command.device)
+        if commandable is not None:
+            commandable.refused(command, why)
 
     async def command(self, command: Command) -> Outcome:
         """Have `command` carried out by its device."""

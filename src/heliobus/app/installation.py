@@ -1,20 +1,20 @@
 """The daemon: buses, devices, ledger and outputs of one site, put together and kept running."""
 
 import asyncio
-import fcntl
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TextIO
 
+from heliobus.app.control import Controls
+from heliobus.app.lock import take_lock
 from heliobus.config import SETTINGS_DEVICE, Config, DeviceConfig, on_venus_os
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver, Recognised
 from heliobus.devices.plan import TCP_COST, Cost, rtu_cost
 from heliobus.devices.poll import Poller
+from heliobus.devices.terminal import Terminal
 from heliobus.inventory import Inventory, Known
 from heliobus.ledger.ledger import Ledger
 from heliobus.ledger.store import LedgerWriteError
@@ -23,7 +23,9 @@ from heliobus.model.clock import Clock, SystemClock
 from heliobus.model.device import Device
 from heliobus.model.localtime import UnknownTimeZoneError, local_time
 from heliobus.model.reading import Reading
+from heliobus.model.vocabulary import CONTROL_POINTS
 from heliobus.outputs.output import Output
+from heliobus.outputs.socket import NAME, SocketOutput
 from heliobus.outputs.venus.host import ChargerSettings, VenusOptions
 from heliobus.site import Site
 from heliobus.supervise import supervise
@@ -36,15 +38,12 @@ SAVE_PERIOD = 300.0
 RTU_TURNAROUND = 0.03
 
 
-class StartError(Exception):
-    """The daemon cannot start; the text is one line."""
-
-
 @dataclass(slots=True)
 class _Running:
     """A device that is polled, and what it takes to stop that."""
 
     config: DeviceConfig
+    poller: Poller
     task: asyncio.Task[None]
 
 
@@ -65,15 +64,28 @@ def bus_cost(link: LinkAddress) -> Cost:
 
 
 class Installation:
-    """One site at work. It also is what the Venus output asks things of (`VenusHost`)."""
+    """One site at work. It also is what the Venus output asks things of (`VenusHost`).
 
-    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+    One that is not `lasting` lives for one command: it serves nothing and does nothing by itself.
+    """
+
+    def __init__(self, config: Config, *, clock: Clock | None = None, lasting: bool = True) -> None:
+        self._lasting = lasting
         self._config = config
         self._clock = clock or SystemClock()
         state = config.site.state
         self._ledger = Ledger(state / "ledger.json", local_time(config.site.timezone), self._clock)
         self._inventory = Inventory(state / "devices.json")
-        self.site = Site([self._account])
+        self.site = Site([self._account, self._annotate])
+        self._controls = Controls(
+            state / "control",
+            config,
+            self._clock,
+            lambda: self._ledger.local,
+            self.site,
+            self._save,
+            on_demand=not lasting,
+        )
         self._buses: dict[str, _SharedBus] = {}
         self._running: dict[str, _Running] = {}
         self._present: set[str] = set()
@@ -82,7 +94,7 @@ class Installation:
 
     async def run(self) -> None:
         """Work until cancelled. Raises StartError, or FatalOutputError when an output cannot go on."""
-        lock = _lock(self._config.site.state)
+        lock = take_lock(self._config.site.state)
         # One worker thread for what blocks: fsync and DNS.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1, "heliobus-blocking"))
         try:
@@ -115,7 +127,9 @@ class Installation:
             log.error("settings: the address of the charger is not one: %s", error)
             self.place(None)
             return
-        config = DeviceConfig(SETTINGS_DEVICE, settings.driver, link, settings.unit, settings.interval)
+        config = DeviceConfig(
+            SETTINGS_DEVICE, settings.driver, link, settings.unit, settings.interval, options=settings.control
+        )
         if before is not None:
             if before.config == config:
                 return
@@ -157,18 +171,29 @@ class Installation:
             serial = f", serial number {identity.serial}" if identity.serial else ""
             version = f", firmware {identity.firmware}" if identity.firmware else ""
             log.info("%s: found %s %s%s%s", config.name, identity.vendor, identity.model, serial, version)
-        self.site.introduce(_device(config, driver, known))
+        device = self._device(config, driver, known)
+        running = self._running[config.name]
+        terminal = Terminal(self._buses[str(config.link)].bus, config.unit, driver, bus_cost(config.link))
+        control = self._controls.start(config, device, driver, terminal, running.poller)
+        self.site.introduce(device, control)
         return self.site.device(config.name)
 
     def silent(self, name: str) -> None:
         """The device of this name does not answer."""
         self._present.discard(name)
 
+    def observed(self, name: str) -> None:
+        """The site has a new reading of the device of this name."""
+        self._controls.observe(name)
+
     def _account(self, device: Device, reading: Reading) -> Reading:
         return self._ledger.apply(reading, device.key)
 
+    def _annotate(self, device: Device, reading: Reading) -> Reading:
+        return self._controls.annotate(device, reading)
+
     def _make_outputs(self) -> list[Output]:
-        outputs: list[Output] = []
+        outputs: list[Output] = [SocketOutput(self._config.site.state / NAME)] if self._lasting else []
         venus = self._config.venus
         if venus is not None:
             from heliobus.outputs.venus.output import Timing, VenusOutput  # noqa: PLC0415  brings dbus-fast
@@ -192,9 +217,10 @@ class Installation:
             name=config.name,
             period=config.poll,
             clock=self._clock,
+            watched=self._controls.watched(config, driver),
         )
         task = asyncio.create_task(supervise(config.name, poller.run))
-        self._running[config.name] = _Running(config, task)
+        self._running[config.name] = _Running(config, poller, task)
 
     def _introduce_known(self, config: DeviceConfig) -> None:
         """Show a device seen here earlier as not connected until it answers."""
@@ -206,17 +232,24 @@ class Installation:
         except catalog.UnknownDriverError as error:
             log.warning("%s: was known by another version of Heliobus: %s", config.name, error)
             return
-        self.site.introduce(_device(config, driver, known))
+        self.site.introduce(self._device(config, driver, known))
 
     def _end(self, name: str) -> None:
         running = self._running.pop(name)
         self._present.discard(name)
         running.task.cancel()
-        key = str(running.config.link)
-        shared = self._buses[key]
+        ending = self._controls.stop(name)
+        if ending is None:
+            self._leave_bus(running.config.link)
+        else:
+            # The charger is given back to itself first, and that takes its bus.
+            ending.add_done_callback(lambda _: self._leave_bus(running.config.link))
+
+    def _leave_bus(self, link: LinkAddress) -> None:
+        shared = self._buses[str(link)]
         shared.users -= 1
         if not shared.users:
-            del self._buses[key]
+            del self._buses[str(link)]
             shared.task.cancel()
 
     def _bus(self, link: LinkAddress) -> _SharedBus:
@@ -228,6 +261,25 @@ class Installation:
             self._buses[key] = shared
         shared.users += 1
         return shared
+
+    def _device(self, config: DeviceConfig, driver: Driver, known: Known) -> Device:
+        controls = self._controls.offered(config, driver, known.identity)
+        points = driver.points()
+        if controls:
+            points |= {point.name: point for point in CONTROL_POINTS}
+        return Device(
+            name=config.name,
+            label=config.label,
+            driver=driver.name,
+            short=driver.short,
+            role=driver.role,
+            address=config.link.describe(config.unit),
+            identity=known.identity,
+            points=points,
+            key=known.key,
+            number=known.number,
+            controls=controls,
+        )
 
     async def _save_in_rhythm(self) -> None:
         while True:
@@ -252,6 +304,7 @@ class Installation:
             log.error("%s", error)
 
     async def _stop(self) -> None:
+        await self._controls.close()
         tasks = [*self._outputs, *(running.task for running in self._running.values())]
         tasks += [shared.task for shared in self._buses.values()]
         for task in tasks:
@@ -277,6 +330,7 @@ class _Listener:
         site = self._installation.site
         if self._device is not None and site.device(self._config.name) is self._device:
             site.put(reading)
+            self._installation.observed(self._config.name)
 
     def silent(self, why: str) -> None:
         """The poller has said so in the log, and the reading says it to the outputs."""
@@ -288,36 +342,6 @@ class _Listener:
 
 def _place(config: DeviceConfig) -> str:
     return f"{config.link}#{config.unit}"
-
-
-def _device(config: DeviceConfig, driver: Driver, known: Known) -> Device:
-    return Device(
-        name=config.name,
-        label=config.label,
-        driver=driver.name,
-        short=driver.short,
-        role=driver.role,
-        address=config.link.describe(config.unit),
-        identity=known.identity,
-        points=driver.points(),
-        key=known.key,
-        number=known.number,
-    )
-
-
-def _lock(state: Path) -> TextIO:
-    """Hold the state directory, so that two daemons never write one ledger."""
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        lock = (state / "lock").open("w")
-    except OSError as error:
-        raise StartError(f"{state}: cannot keep the ledger there: {error.strerror}; set state in [site]") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise StartError(f"{state}: another heliobus is running with this state directory") from None
-    return lock
 
 
 async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:

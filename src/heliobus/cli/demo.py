@@ -6,8 +6,9 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +18,51 @@ from heliobus.app import Installation
 from heliobus.cli import logs
 from heliobus.cli.private_bus import private_bus
 from heliobus.cli.problem import Problem
-from heliobus.config import Config, DeviceConfig, SiteConfig, VenusConfig
+from heliobus.config import load
 from heliobus.model.clock import FastClock, SystemClock
 from heliobus.outputs.output import FatalOutputError
 from heliobus.sim.localsettings import LocalSettings
 from heliobus.sim.server import TcpServer, serve_tcp
-from heliobus.sim.tristar import SimTriStar
-from heliobus.wire.address import parse_link
+from heliobus.sim.tristar import Behaviour, SimTriStar
+from heliobus.sim.tristar_slave import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 START_HOUR = 8
 REFRESH, PLAIN_REFRESH = 0.25, 5.0
+CONFIG = """
+[site]
+name = "cabin"
+state = "{state}"
+
+[[device]]
+name = "roof"
+driver = "morningstar-tristar-mppt"
+link = "tcp://127.0.0.1:{port}"
+poll = "500ms"
+control = "on"
+system_voltage = 24
+chemistry = "flooded"
+[device.equalize]
+allowed = true
+[device.top_charge]
+voltage = 29.6
+
+[[device]]
+name = "barn"
+driver = "morningstar-tristar-mppt"
+link = "tcp://127.0.0.1:{port}"
+unit = 2
+poll = "500ms"
+
+[profile.rest]
+absorption_voltage = 28.0
+float_voltage = 27.0
+
+[output.venus]
+bus = "{bus}"
+"""
 SERVICE = "com.victronenergy.solarcharger.tristar_0"
 
 
@@ -42,6 +75,7 @@ class _Cabin:
     bus: str | None
     clock: FastClock
     speed: float
+    config: Path
 
 
 @click.command(name="demo")
@@ -97,21 +131,21 @@ async def _cabin(speed: float) -> AsyncIterator[_Cabin]:
             settings = LocalSettings(bus)
             await settings.start()
             stack.push_async_callback(settings.stop)
-        roof = SimTriStar(serial="10170296", system=24, day_of_year=day, hour=START_HOUR, latitude=25.0, soc=0.5)
-        barn = SimTriStar(
-            serial="12330481", model=45, system=24, day_of_year=day, hour=START_HOUR, latitude=25.0, soc=0.85, seed=7
+        # Control keeps real time, so what the chargers time must be longer where theirs runs faster.
+        behaviour = Behaviour(
+            boot_seconds=speed, server_restart_seconds=5 * speed, slave_timeout=TIMEOUT_SECONDS * speed
         )
+        here = partial(SimTriStar, day_of_year=day, hour=START_HOUR, latitude=25.0, behaviour=behaviour)
+        roof = here(serial="10170296", system=24, soc=0.5)
+        barn = here(serial="12330481", model=45, system=24, soc=0.85, seed=7)
+        roof.logger.eq_calendar_days = 30.0
         server = await stack.enter_async_context(serve_tcp({1: roof, 2: barn}, speed=speed, bridge_seconds=0.05))
         clock = FastClock(speed, morning.timestamp(), SystemClock())
-        link = parse_link(f"tcp://127.0.0.1:{server.port}")
-        driver = "morningstar-tristar-mppt"
-        devices = (
-            DeviceConfig("roof", driver, link, 1, 0.5, "roof"),
-            DeviceConfig("barn", driver, link, 2, 0.5, "barn"),
-        )
-        venus = VenusConfig(bus) if bus else None
-        config = Config("the demo", SiteConfig("cabin", None, Path(folder)), devices, venus)
-        yield _Cabin(Installation(config, clock=clock), server, bus, clock, speed)
+        path = Path(folder) / "heliobus.toml"
+        # Without a daemon nothing is served, but the file must name an output.
+        path.write_text(CONFIG.format(state=folder, port=server.port, bus=bus or "none"))
+        config = load(path) if bus else replace(load(path), venus=None)
+        yield _Cabin(Installation(config, clock=clock), server, bus, clock, speed, path)
 
 
 def _notes(cabin: _Cabin) -> list[str]:
@@ -126,6 +160,9 @@ def _notes(cabin: _Cabin) -> list[str]:
         ]
     link = f"morningstar-tristar-mppt@tcp://127.0.0.1:{cabin.server.port}"
     lines.append(f"Read:  {sys.argv[0]} read {link} --json   (--unit 2 for the barn)")
+    lines.append(
+        f"Steer: {sys.argv[0]} set -c {cabin.config} roof charge_current_limit 10   (set roof lists what else)"
+    )
     return lines
 
 

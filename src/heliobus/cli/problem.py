@@ -19,3 +19,9 @@ class WrongUse(Problem):
     """Wrong use or wrong config: exit code 2."""
 
     exit_code = 2
+
+
+class RefusedByGuard(Problem):
+    """A guard said no, before a byte was sent: exit code 3."""
+
+    exit_code = 3

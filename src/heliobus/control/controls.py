@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from heliobus.devices.driver import Driver
-from heliobus.devices.writes import Coil, Eeprom
+from heliobus.devices.writes import Coil, Eeprom, Slave
 from heliobus.model import vocabulary as v
 from heliobus.model.command import Control, ControlKind
 from heliobus.model.control_options import ControlOptions
@@ -41,7 +41,7 @@ def controls_of(
         if coil is not writes.server_reset or network:
             controls.append(_coil(coil, equalize_lock(options) if coil is writes.equalize else ""))
     if writes.slave is not None:
-        controls += _limits(options)
+        controls += _limits(writes.slave, options)
     if writes.eeprom is not None:
         controls += _settings(writes.eeprom, profiles)
     return {control.point.name: control for control in controls}
@@ -70,9 +70,9 @@ def _coil(coil: Coil, locked: str) -> Control:
     return Control(coil.point, ControlKind.BUTTON if coil.momentary else ControlKind.SWITCH, locked=locked)
 
 
-def _limits(options: ControlOptions) -> Iterable[Control]:
+def _limits(slave: Slave, options: ControlOptions) -> Iterable[Control]:
     volts = highest_voltage(options)
-    amps = options.highest_current or float(v.CHARGE_CURRENT_LIMIT.high or 0)
+    amps = options.highest_current or slave.highest_amps
     yield Control(v.CHARGE_VOLTAGE_LIMIT, ControlKind.NUMBER, 0.0, volts)
     yield Control(v.CHARGE_CURRENT_LIMIT, ControlKind.NUMBER, 0.0, amps)
     yield Control(v.TOP_CHARGE, ControlKind.SWITCH, locked="" if options.top_charge else NO_TOP_CHARGE)

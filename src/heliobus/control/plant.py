@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from heliobus.control.store import Store
 from heliobus.devices.terminal import Terminal
@@ -36,6 +36,7 @@ class Plant:
     changed: Callable[[], None]
     host: str | None
     busy: asyncio.Lock
+    _factors: dict[str, Value] = field(default_factory=dict)
 
     @property
     def writes(self) -> Writes:
@@ -62,8 +63,15 @@ class Plant:
         return value if isinstance(value, int | float) else None
 
     def factors(self) -> dict[str, Value]:
-        """What raw words are scaled by, with the system voltage as the owner confirmed it, else as it was found."""
-        factors = {name: self.values.get(name) for name in self.terminal.driver.factors}
+        """What raw words are scaled by, with the system voltage as the owner confirmed it, else as it was found.
+
+        They never change in the device's life, so they hold while its readings do not.
+        """
+        for name in self.terminal.driver.factors:
+            value = self.values.get(name)
+            if value is not None:
+                self._factors[name] = value
+        factors = dict(self._factors)
         eeprom, confirmed = self.writes.eeprom, self.options.system_voltage
         if eeprom is not None and confirmed is not None:
             factors[eeprom.multiplier.name] = confirmed // 12

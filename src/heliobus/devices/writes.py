@@ -32,12 +32,14 @@ class Coil:
 class Slave:
     """Registers of dynamic limits in RAM, which the device faults on unless they are renewed.
 
-    `release` is the word that ends each. `renewal` and `timeout` are seconds. `state` reads `active` while the device
-    is steered; bit `timeout_fault` of `faults` is set after a missed renewal, and `clear` lifts what stays of it.
+    `highest_amps` is what the largest model takes. `release` is the word that ends each. `renewal` and `timeout` are
+    seconds. `state` reads `active` while the device is steered; bit `timeout_fault` of `faults` is set after a missed
+    renewal, and `clear` lifts what stays of it.
     """
 
     volts: Register
     amps: Register
+    highest_amps: float
     release: int
     renewal: float
     timeout: float

@@ -6,6 +6,8 @@ from enum import Enum
 
 from heliobus.model.point import Point, Value
 
+LARGEST = 1e300
+
 
 class ControlKind(Enum):
     """What a control is to who uses it: on and off, a push button, a number, or a text."""
@@ -38,7 +40,8 @@ class Control:
             if isinstance(value, str):
                 return value
             raise ValueError(f"{self.point.name} takes a text, not {value!r}")
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        # The comparison refuses NaN, infinity, and whole numbers that no float can hold.
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
         if self.kind is ControlKind.NUMBER:
             if number and self.low <= value <= self.high:  # type: ignore[operator]
                 return float(value)  # type: ignore[arg-type]

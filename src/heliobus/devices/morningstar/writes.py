@@ -70,6 +70,7 @@ def tristar_writes(registers: Iterable[Register]) -> Writes:
     slave = Slave(
         volts=at(ts.SLAVE_VOLTAGE),
         amps=at(ts.SLAVE_CURRENT),
+        highest_amps=60.0,
         release=RELEASE,
         renewal=15.0,
         timeout=60.0,

@@ -56,6 +56,8 @@ class Commands:
             why = f"{MOST_WAITING} commands to it are still under way"
         if why is not None:
             self.refused(device, control, why)
+            if not control.dynamic:
+                self._site.refused(command, why)
             return REFUSED
         self._last[target] = value
         self._under_way[target] += 1

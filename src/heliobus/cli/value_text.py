@@ -1,0 +1,57 @@
+"""Values as people write them on the command line."""
+
+import re
+
+from heliobus.model.command import Control, ControlKind
+from heliobus.model.point import Point, Value
+
+ON = frozenset({"on", "yes", "true", "1"})
+OFF = frozenset({"off", "no", "false", "0"})
+PRESSED = frozenset({"press", "pressed", "1"})
+NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))\s*(.*)")
+
+
+def parse(text: str, control: Control) -> Value:
+    """What `text` stands for. Ranges are for the device's guards. Raises ValueError, saying what is taken."""
+    if control.kind is ControlKind.TEXT:
+        return text
+    word, point = text.strip().casefold(), control.point
+    if control.kind is ControlKind.BUTTON:
+        if word in PRESSED:
+            return 1
+    elif control.kind is ControlKind.SWITCH:
+        if word in ON or word in OFF:
+            return int(word in ON)
+    else:
+        value: float | None = _word(word, point) if point.words else None
+        if value is None:
+            value = _number(word, point)
+        if value is not None:
+            return value
+    raise ValueError(f"{point.name} takes {allowed(control)}, not {text!r}")
+
+
+def allowed(control: Control) -> str:
+    """What a control takes, for people."""
+    point = control.point
+    if control.kind is ControlKind.TEXT:
+        return "a text"
+    if control.kind is ControlKind.BUTTON:
+        return "press"
+    if control.kind is ControlKind.SWITCH:
+        return "on or off"
+    if point.words:
+        return " or ".join(point.words.values())
+    unit = f" {point.unit}" if point.unit else ""
+    return f"{control.low:g} to {control.high:g}{unit}"
+
+
+def _word(text: str, point: Point) -> int | None:
+    return next((number for number, word in point.words.items() if word.casefold() == text), None)
+
+
+def _number(text: str, point: Point) -> float | None:
+    match = NUMBER.fullmatch(text)
+    if match is None or match[2] not in ("", point.unit.casefold()):
+        return None
+    return float(match[1])
