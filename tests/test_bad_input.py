@@ -79,7 +79,8 @@ async def test_an_unknown_point() -> None:
         (f"[[device]]\ndriver = '{DRIVER}'\nlink = 'usb:1'\n", "usb:1"),
         (f"[[device]]\ndriver = '{DRIVER}'\nlink = 'tcp://a'\nunit = 999\n", "999"),
         (f"[[device]]\ndriver = '{DRIVER}'\nlink = 'tcp://a'\npoll = 'often'\n", "often"),
-        (f"[[device]]\ndriver = '{DRIVER}'\nlink = 'tcp://a'\ncontrol = 'on'\n", "control"),
+        (f"[[device]]\ndriver = '{DRIVER}'\nlink = 'tcp://a'\ncontrol = 'perhaps'\n", "perhaps"),
+        (f"[[device]]\ndriver = '{DRIVER}-600v'\nlink = 'tcp://a'\ncontrol = 'on'\n", "does not take commands"),
     ],
 )
 async def test_a_config_that_is_wrong(tmp_path: Path, text: str, words: str) -> None:
