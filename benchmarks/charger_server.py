@@ -1,5 +1,7 @@
 """A lean Modbus TCP server: many TriStars, each on a port of its own, of which 26 registers change at every poll.
 
+What is written to one goes to the simulator, and what that makes of it is shown from then on.
+
 Usage: charger_server.py COUNT keep-open|close. Prints the ports. `close`: hang up after each answer, as a TriStar may.
 """
 
@@ -33,6 +35,9 @@ STEPS = {
 RISING = (0x35, 0x37, 0x43)
 WATT_HOURS = 0x44
 POLLS_PER_WATT_HOUR = 3
+WRITES = (5, 6)
+# Faults, charge state and the two registers of slave control.
+STEERED = (0x2C, 0x32, 0x58, 0x59)
 
 
 class Charger:
@@ -44,10 +49,12 @@ class Charger:
         self._words = list(self._device.read_words(4, 0, RAM_COUNT))
         self._number = 0
         self.polls: list[float] = []
+        self.writes = 0
+        self.others = 0
 
     def answer(self, pdu: bytes) -> bytes:
         if pdu != RAM_REQUEST:
-            return self._device.answer(pdu) or b""
+            return self._other(pdu)
         self.polls.append(time.monotonic())
         self._number += 1
         words = self._words
@@ -59,6 +66,16 @@ class Charger:
         if self._number % POLLS_PER_WATT_HOUR == 0:
             words[WATT_HOURS] = words[WATT_HOURS] + 1 & 0x7FFF
         return struct.pack(f">BB{RAM_COUNT}H", 4, 2 * RAM_COUNT, *words)
+
+    def _other(self, pdu: bytes) -> bytes:
+        answer = self._device.answer(pdu) or b""
+        self.others += 1
+        if pdu[0] in WRITES:
+            self.writes += 1
+            self._device.advance(1)
+            for address in STEERED:
+                self._words[address] = self._device.read_words(4, address, 1)[0]
+        return answer
 
 
 class Connection(asyncio.Protocol):
@@ -92,6 +109,8 @@ async def main(count: int, keep_open: bool) -> None:
     def answer(question: str) -> object:
         if question == "count":
             return sum(len(charger.polls) for charger in chargers)
+        if question == "others":
+            return [sum(charger.writes for charger in chargers), sum(charger.others for charger in chargers)]
         return [charger.polls for charger in chargers]
 
     await answer_questions(answer)

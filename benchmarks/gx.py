@@ -28,6 +28,11 @@ driver = "morningstar-tristar-mppt"
 link = "tcp://127.0.0.1:{port}"
 poll = "1s"
 """
+CONTROL = """
+control = "on"
+system_voltage = 24
+chemistry = "flooded"
+"""
 CONFIG = """
 [site]
 state = "{folder}/state"
@@ -75,6 +80,7 @@ async def gx(
     keep_open: bool = True,
     pure: bool = False,
     profile_imports: bool = False,
+    control: bool = False,
 ) -> AsyncIterator[Bench]:
     """`heliobus run` with `count` chargers polled at 1 Hz, everything else in other processes."""
     async with private_bus() as address:
@@ -88,6 +94,8 @@ async def gx(
             await consumer_side.next_line()
             config = folder / "heliobus.toml"
             devices = [DEVICE.format(number=number, port=port) for number, port in enumerate(ports)]
+            if control:
+                devices = [device + CONTROL for device in devices]
             config.write_text(CONFIG.format(folder=folder, address=address) + "".join(devices), encoding="utf-8")
             environment = {"PYTHONPATH": str(plan.pure)} if pure else {}
             if profile_imports:

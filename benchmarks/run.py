@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dbus_fast
 
+import controlled
 import cpu_per_cycle
 import fleet
 import micro
@@ -27,6 +28,7 @@ Benchmark = Callable[[Plan], Awaitable[list[Figure]]]
 BENCHMARKS: dict[str, Benchmark] = {
     "cpu": cpu_per_cycle.measure,
     "memory": resident.measure,
+    "control": controlled.measure,
     "fleet": fleet.measure,
     "start": start_up.measure,
     "micro": micro.measure,

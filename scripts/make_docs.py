@@ -3,12 +3,19 @@
 import sys
 from pathlib import Path
 
+from heliobus.control.controls import controls_of
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver
+from heliobus.devices.writes import Writes
+from heliobus.model.command import ControlKind
+from heliobus.model.control_options import ControlOptions
+from heliobus.model.point import Point
 from heliobus.model.quantity import Kind
-from heliobus.model.vocabulary import HEALTH_POINTS, LEDGER_POINTS
+from heliobus.model.vocabulary import CONTROL_POINTS, HEALTH_POINTS, LEDGER_POINTS
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "devices.md"
+
+IN_RAM, IN_EEPROM = "RAM", "EEPROM"
 
 
 def main() -> int:
@@ -44,10 +51,51 @@ def _points(driver: Driver) -> str:
     }
     places |= {point.name: "ledger" for point in LEDGER_POINTS} | {point.name: "bus" for point in HEALTH_POINTS}
     lines = [f"\n## {driver.name}\n", "| Point | Unit | Where | About |", "|---|---|---|---|"]
-    for point in driver.points().values():
-        unit = point.unit or ("" if point.kind is Kind.NUMBER else str(point.kind))
-        lines.append(f"| `{point.name}` | {unit} | {places.get(point.name, 'derived')} | {point.doc} |")
-    return "\n".join(lines)
+    lines += [
+        f"| `{point.name}` | {_unit(point)} | {places.get(point.name, 'derived')} | {point.doc} |"
+        for point in driver.points().values()
+    ]
+    return "\n".join([*lines, *_commands(driver)])
+
+
+def _commands(driver: Driver) -> list[str]:
+    """What can be commanded, and what control says of itself; nothing for a driver that is only read."""
+    if driver.writes is None:
+        return ["\nIt is only read."]
+    places = _places(driver.writes)
+    controls = controls_of(driver, ControlOptions(on=True), ("a profile",), network=True)
+    lines = [
+        f"\n### Commands of {driver.name}\n",
+        'With `control = "on"` ([control.md](control.md)). Nothing else is ever written.\n',
+        "| Point | Takes | Writes | About |",
+        "|---|---|---|---|",
+    ]
+    for control in controls.values():
+        point = control.point
+        takes = point.unit if control.kind is ControlKind.NUMBER and point.unit else control.kind.value
+        by = places.get(point.name, "by a GX, renewed" if control.dynamic else "")
+        lines.append(f"| `{point.name}` | {takes} | {by} | {point.doc} |")
+    lines += ["\nWhat control says of itself beside these:\n", "| Point | Unit | About |", "|---|---|---|"]
+    lines += [
+        f"| `{point.name}` | {_unit(point)} | {point.doc} |" for point in CONTROL_POINTS if point.name not in controls
+    ]
+    return lines
+
+
+def _places(writes: Writes) -> dict[str, str]:
+    """Where each command goes, by point name."""
+    places = {coil.point.name: f"coil 0x{coil.address:04X}" for coil in writes.coils}
+    if writes.slave is not None:
+        amps, volts = (f"register 0x{each.address:04X}, {IN_RAM}" for each in (writes.slave.amps, writes.slave.volts))
+        places |= {"charge_voltage_limit": volts, "charge_current_limit": amps, "top_charge": volts}
+    if writes.eeprom is not None:
+        places |= {each.point.name: f"register 0x{each.address:04X}, {IN_EEPROM}" for each in writes.eeprom.registers}
+        places |= dict.fromkeys(("apply_profile", "apply_settings"), f"registers of settings, {IN_EEPROM}")
+    return places
+
+
+def _unit(point: Point) -> str:
+    return point.unit or ("" if point.kind is Kind.NUMBER else str(point.kind))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from devices_stage import TRISTAR, Ear, alone, memory, now, points, polling, reads, running, stop, tristar
-from heliobus.devices.driver import Poll
+from heliobus.devices.driver import Poll, Table
 from heliobus.devices.plan import TCP_COST
 from heliobus.devices.poll import Poller
 from heliobus.model.point import Value
@@ -17,6 +18,7 @@ from heliobus.model.reading import Health, Reason
 from heliobus.model.vocabulary import HEALTH_POINTS
 from heliobus.sim.capture import SimCapture
 from heliobus.sim.faults import Framing
+from heliobus.sim.memory_link import MemoryLink
 from heliobus.sim.virtual_time import VirtualClock, run_virtual
 
 PERIOD = 5.0
@@ -318,5 +320,171 @@ def test_nothing_is_said_after_the_poller_was_cancelled() -> None:
             heard = len(ear.readings)
             await asyncio.sleep(100)
             assert len(ear.readings) == heard
+
+    run_virtual(run())
+
+
+COIL_POINTS = frozenset({"equalize_requested", "charger_enabled"})
+WATCHED = frozenset(register.point.name for register in TRISTAR.registers if register.table is Table.COILS)
+
+
+@asynccontextmanager
+async def watching(link: MemoryLink, period: float = PERIOD) -> AsyncIterator[tuple[Poller, Ear]]:
+    """A poller whose coils are watched, as those of a device under control are."""
+    ear = Ear()
+    async with running(link) as bus:
+        poller = Poller(bus, 1, TRISTAR, TCP_COST, ear, name="x", period=period, watched=WATCHED)
+        task = asyncio.create_task(poller.run())
+        try:
+            yield poller, ear
+        finally:
+            await stop([task])
+
+
+def coil_reads(link: MemoryLink) -> int:
+    return sum(pdu[0] == 1 for _, pdu in link.requests)
+
+
+async def until(condition: Callable[[], bool], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("period", [1.0, PERIOD, 60.0])
+def test_what_is_watched_is_read_every_five_seconds(period: float) -> None:
+    async def run() -> None:
+        link = memory(tristar())
+        async with watching(link, period) as (_, ear):
+            await ear.first()
+            link.requests.clear()
+            await asyncio.sleep(600)
+            assert coil_reads(link) in (119, 120, 121)
+            assert len(reads(link, 0x0000)) in range(int(600 / period) - 1, int(600 / period) + 2)
+            link.paused = True
+            await ear.reading(lambda reading: reading.values["equalize_requested"] is None, 2 * 5.0 + 1)
+
+    run_virtual(run())
+
+
+def test_a_refresh_reads_at_once_and_keeps_the_rhythm() -> None:
+    async def run() -> None:
+        link = memory(tristar())
+        async with watching(link) as (poller, ear):
+            await ear.first()
+            await asyncio.sleep(2.5)
+            coils, fast, asked = coil_reads(link), len(reads(link, 0x0000)), now()
+            poller.refresh(COIL_POINTS)
+            await until(lambda: coil_reads(link) == coils + 1, 0.1)
+            # Only what was named, and from then on every five seconds again.
+            assert len(reads(link, 0x0000)) == fast
+            await asyncio.sleep(asked + 4.9 - now())
+            assert coil_reads(link) == coils + 1
+            await asyncio.sleep(asked + 5.1 - now())
+            assert coil_reads(link) == coils + 2
+            await asyncio.sleep(600)
+            assert coil_reads(link) in (coils + 121, coils + 122, coils + 123)
+            assert len(reads(link, 0x0000)) in (fast + 120, fast + 121, fast + 122)
+
+    run_virtual(run())
+
+
+def test_what_a_refresh_reads_is_published() -> None:
+    async def run() -> None:
+        device = tristar()
+        link = memory(device)
+        async with watching(link) as (poller, ear):
+            await ear.first()
+            await asyncio.sleep(2.5)
+            assert ear.last.values["equalize_requested"] == 0
+            assert device.coils is not None
+            device.coils[0] = True
+            refreshed = now()
+            poller.refresh(COIL_POINTS)
+            await ear.reading(lambda reading: reading.values["equalize_requested"] == 1, 1)
+            assert now() - refreshed < 0.2
+
+    run_virtual(run())
+
+
+def test_a_refresh_during_a_request_comes_right_after_it() -> None:
+    async def run() -> None:
+        link = memory(tristar())
+        async with watching(link) as (poller, ear):
+            await ear.first()
+            for under_way in (0x0000, None):
+                link.requests.clear()
+                # The line is taken at the moment of the refresh, by another block and by the coils themselves.
+                await until(lambda at=under_way: bool(coil_reads(link) if at is None else reads(link, at)), 10)  # type: ignore[misc]
+                await asyncio.sleep(0.005)
+                before = coil_reads(link)
+                poller.refresh(COIL_POINTS)
+                await asyncio.sleep(1)
+                assert coil_reads(link) == (before + 1 if under_way == 0x0000 else before)
+            # Neither is lost: the rhythm goes on.
+            before = coil_reads(link)
+            await asyncio.sleep(60)
+            assert coil_reads(link) - before in (11, 12, 13)
+            assert ear.last.health is Health.OK
+
+    run_virtual(run())
+
+
+def test_a_refresh_of_many_blocks_before_the_others_turn() -> None:
+    async def run() -> None:
+        link = memory(tristar())
+        async with watching(link) as (poller, ear):
+            await ear.first()
+            await asyncio.sleep(2.5)
+            link.requests.clear()
+            for _ in range(50):
+                poller.refresh({"equalize_requested", "set_float_voltage"})
+            await asyncio.sleep(1)
+            # However often it was wished for, each block is read once.
+            assert coil_reads(link) == 1 and len(reads(link, 0xE000, 3)) == 1
+            assert not reads(link, 0x0000)
+
+    run_virtual(run())
+
+
+def test_a_refresh_of_unknown_names_does_nothing() -> None:
+    async def run() -> None:
+        link = memory(tristar())
+        async with watching(link) as (poller, ear):
+            poller.refresh(COIL_POINTS)
+            await ear.first()
+            await asyncio.sleep(2.5)
+            asked = len(link.requests)
+            poller.refresh({"no_such_point", "bus_load", ""})
+            poller.refresh(())
+            await asyncio.sleep(1)
+            assert len(link.requests) == asked
+
+    run_virtual(run())
+
+
+def test_a_refresh_while_the_device_is_offline_does_no_harm() -> None:
+    async def run() -> None:
+        link = memory(tristar())
+        async with watching(link) as (poller, ear):
+            await ear.first()
+            link.paused = True
+            await ear.reading(lambda reading: reading.health is Health.OFFLINE, 60)
+            poller.refresh(COIL_POINTS)
+            link.paused = False
+            await ear.reading(lambda reading: reading.health is Health.OK, 120)
+
+    run_virtual(run())
+
+
+@pytest.mark.parametrize("period", [1.0, PERIOD, 60.0])
+def test_watched_coils_that_never_answer_do_not_take_the_device_offline(period: float) -> None:
+    async def run() -> None:
+        device = Deaf(tristar().words, objects=tristar().identification(), coils={})
+        async with watching(memory(device), period) as (_, ear):
+            await ear.first()
+            await asyncio.sleep(1800)
+            assert not ear.silences
+            assert {reading.health for _, reading in ear.readings} == {Health.OK}
 
     run_virtual(run())

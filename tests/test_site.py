@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliobus.model.command import Command, Done, Outcome, Refused
+from heliobus.model.command import Change, Command, Control, ControlKind, Done, Outcome, Refused, StoredSetting
 from heliobus.model.day import Days
 from heliobus.model.device import Device, Identity
 from heliobus.model.point import Point, Value
@@ -226,19 +226,123 @@ async def test_derived_steps_see_every_reading_in_order() -> None:
 
 
 class Obedient:
+    """Takes every command, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Command]] = []
+        self.noted: list[tuple[Command, str]] = []
+
+    def refusal(self, command: Command) -> str | None:
+        self.asked.append(("refusal", command))
+        return "not by night" if command.value == 13.0 else None
+
+    def refused(self, command: Command, why: str) -> None:
+        self.noted.append((command, why))
+
     async def command(self, command: Command) -> Outcome:
+        self.asked.append(("command", command))
         return Done(command.value)
+
+    async def plan(self, command: Command) -> tuple[Change, ...]:
+        self.asked.append(("plan", command))
+        return (Change(command.point, "register 0xE000", 1.0, command.value, 1, 2),)
+
+    async def settings(self) -> tuple[StoredSetting, ...]:
+        return (StoredSetting(POINTS["a"], "register 0xE000", 7, 1.0),)
+
+
+ASK = Command("roof", "a", 5.0, "test")
 
 
 async def test_commands_go_to_the_device_that_takes_them() -> None:
     site, _ = await started(device("shed", "2"))
-    site.introduce(device(), Obedient())
-    assert await site.command(Command("roof", "a", 5.0, "test")) == Done(5.0)
-    for name in ("shed", "nobody"):
-        outcome = await site.command(Command(name, "a", 5.0, "test"))
-        assert isinstance(outcome, Refused) and name in outcome.why
+    obedient = Obedient()
+    site.introduce(device(), obedient)
+    assert await site.command(ASK) == Done(5.0)
+    assert await site.plan(ASK) == (Change("a", "register 0xE000", 1.0, 5.0, 1, 2),)
+    assert await site.settings("roof") == (StoredSetting(POINTS["a"], "register 0xE000", 7, 1.0),)
+    assert site.refusal(ASK) is None
+    assert site.refusal(replace(ASK, value=13.0)) == "not by night"
+    site.refused(ASK, "too late")
+    assert obedient.noted == [(ASK, "too late")]
+    assert [what for what, _ in obedient.asked] == ["command", "plan", "refusal", "refusal"]
+
+
+async def test_who_takes_no_commands_says_why() -> None:
+    site, _ = await started(device("shed", "2"))
+    eager = replace(device("eager", "3"), controls={"a": Control(POINTS["a"], ControlKind.NUMBER)})
+    site.introduce(eager)
+    for name, why in (
+        ("nobody", "there is no device 'nobody'"),
+        ("shed", 'control of shed is off: set control = "on" for it in the config'),
+        # It has what can be commanded, only nobody has spoken to it yet.
+        ("eager", "eager has not answered yet"),
+    ):
+        command = replace(ASK, device=name)
+        assert site.refusal(command) == why
+        assert await site.command(command) == Refused(why)
+        assert await site.plan(command) == Refused(why)
+        assert await site.settings(name) == Refused(why)
+        # Nobody keeps a record of it, and nothing breaks.
+        site.refused(command, why)
+
+
+async def test_a_device_that_left_takes_no_commands() -> None:
+    site, _ = await started()
+    obedient = Obedient()
+    site.introduce(device(), obedient)
+    # Introduced again as it was, it still takes them.
+    site.introduce(device())
+    assert await site.command(ASK) == Done(5.0)
     site.remove("roof")
-    assert isinstance(await site.command(Command("roof", "a", 5.0, "test")), Refused)
+    assert await site.command(ASK) == Refused("there is no device 'roof'")
+    site.refused(ASK, "too late")
+    assert not obedient.noted
+
+
+async def test_what_control_says_is_put_into_the_newest_reading() -> None:
+    site, mailbox = await started(device())
+    site.put(replace(reading(a=1.0, b=None, c=None), reasons={"b": Reason.STALE, "c": Reason.STALE}))
+    await taken(mailbox)
+    site.amend("roof", {"b": 7.0})
+    [update] = await taken(mailbox)
+    assert update.changed == {"b"}
+    assert update.reading is not None
+    assert update.reading.values == {"a": 1.0, "b": 7.0, "c": None}
+    # What has a value now has no reason to have none.
+    assert update.reading.reasons == {"c": Reason.STALE}
+    site.amend("roof", {"b": 7.0})
+    assert await nothing_in(mailbox)
+    site.amend("roof", {"b": None})
+    [update] = await taken(mailbox)
+    assert update.changed == {"b"} and site.reading("roof") == update.reading
+    assert update.reading is not None and update.reading.values["b"] is None
+
+
+async def test_amending_a_device_that_is_not_there_does_nothing() -> None:
+    site, mailbox = await started(device())
+    site.amend("nobody", {"a": 1.0})
+    assert await nothing_in(mailbox) and site.reading("nobody") is None
+
+
+async def test_amending_neither_ages_nor_renews_a_reading() -> None:
+    site, mailbox = await started(device())
+    site.put(replace(reading(time=7.0), health=Health.FAILING))
+    await taken(mailbox)
+    site.amend("roof", {"a": 2.0})
+    [update] = await taken(mailbox)
+    assert update.reading is not None
+    assert (update.reading.time, update.reading.health) == (7.0, Health.FAILING)
+
+
+async def test_a_silenced_device_keeps_the_time_it_last_spoke() -> None:
+    site, mailbox = await started(device())
+    site.put(reading(time=7.0, a=1.0))
+    await taken(mailbox)
+    site.silence("roof")
+    site.silence("nobody")
+    [update] = await taken(mailbox)
+    assert update.reading == silent(device(), Health.OFFLINE, 7.0)
 
 
 @pytest.mark.parametrize("health", [Health.UNKNOWN, Health.OFFLINE])

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+from heliobus.control.channel import floor_word
 from heliobus.control.plant import Plant
 from heliobus.control.settings import SettingChange
-from heliobus.devices.encode import decode, encode
+from heliobus.devices.encode import decode
 from heliobus.devices.terminal import TerminalError
 from heliobus.devices.writes import Coil
 from heliobus.model import vocabulary as v
@@ -48,7 +49,9 @@ def limit_changes(plant: Plant, name: str, value: Value) -> tuple[Change, ...]:
     register = {v.CHARGE_VOLTAGE_LIMIT.name: slave.volts, v.CHARGE_CURRENT_LIMIT.name: slave.amps}.get(name)
     if register is None:
         return ()
-    word = encode(register, value, factors) if value else slave.release
+    word = floor_word(register, value, factors) if value else slave.release
+    if word is None:
+        return ()
     new = decode(register, word, factors) if value else 0.0
     place = f"register 0x{register.address:04X}, in RAM, renewed while it holds"
     return (Change(name, place, plant.values.get(name), new, None, word),)

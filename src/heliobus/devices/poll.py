@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -73,7 +73,7 @@ class Poller:
     ) -> None:
         self._watched = watched
         self._image: Image | None = None
-        self._hurry = asyncio.Event()
+        self._waiting: asyncio.Future[bool] | None = None
         self._bus = bus
         self._unit = unit
         self._driver = driver
@@ -108,8 +108,9 @@ class Poller:
         now = asyncio.get_running_loop().time()
         for slot in self._image.slots:
             if any(register.point.name in wanted for register in slot.block.registers):
-                slot.due = now
-        self._hurry.set()
+                slot.due = min(slot.due, now)
+        if self._waiting is not None:
+            _settle(self._waiting, False)
 
     async def _recognise(self) -> Driver:
         """Ask who is there until it is one of ours; returns the declaration that fits."""
@@ -174,16 +175,17 @@ class Poller:
 
     async def _is_due(self, slot: Slot) -> bool:
         """Wait until `slot` is due; False when another one has to be looked for first."""
-        self._hurry.clear()
-        wait = slot.due - asyncio.get_running_loop().time()
-        if wait <= 0:
+        loop = asyncio.get_running_loop()
+        if slot.due <= loop.time():
             return True
+        # As asyncio.sleep does it, but `refresh` can end it.
+        self._waiting = loop.create_future()
+        timer = loop.call_at(slot.due, _settle, self._waiting, True)
         try:
-            async with asyncio.timeout(wait):
-                await self._hurry.wait()
-        except TimeoutError:
-            return True
-        return False
+            return await self._waiting
+        finally:
+            timer.cancel()
+            self._waiting = None
 
     def _failed(self, image: Image, slot: Slot, error: BusError | ModbusException) -> bool:
         """Deal with a request that failed; True when the device is offline by now."""
@@ -194,7 +196,7 @@ class Poller:
             if error.code in UNSUPPORTED_EXCEPTIONS and slot.answered is None:
                 self._refused(image, slot, error)
                 return False
-        elif slot.period == min(each.period for each in image.slots):
+        elif slot.block.poll is _most_frequent(image.slots):
             # Only what is read most often tells whether the device is there: it may serve the rest badly or not at all.
             self._missed(error)
         complete = image.complete
@@ -296,3 +298,14 @@ class Poller:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+
+
+def _settle(waiting: "asyncio.Future[bool]", due: bool) -> None:
+    if not waiting.done():
+        waiting.set_result(due)
+
+
+def _most_frequent(slots: Sequence[Slot]) -> Poll:
+    """The class of what is read most often, whatever is watched."""
+    classes = {slot.block.poll for slot in slots}
+    return next(poll for poll in Poll if poll in classes)
