@@ -148,6 +148,31 @@ async def test_config_check_says_what_it_understood(tmp_path: Path) -> None:
     assert result.code == 0
     assert "device roof: morningstar-tristar-mppt, Modbus TCP 192.0.2.4, unit 1, every 5 s" in result.out
     assert "time zone Europe/Oslo" in result.out
+    assert "control is on" not in result.out
+
+
+async def test_the_config_is_told_with_what_it_allows(tmp_path: Path) -> None:
+    path = tmp_path / "heliobus.toml"
+    path.write_text(
+        f"""
+        [[device]]
+        name = "roof"
+        driver = "{DRIVER}"
+        link = "tcp://192.0.2.4"
+        control = "on"
+        system_voltage = 24
+        chemistry = "agm"
+        [device.top_charge]
+        voltage = 28.8
+        [profile.rest]
+        float_voltage = 27.0
+        [output.venus]
+        """
+    )
+    result = await heliobus("config", "check", str(path))
+    assert result.code == 0, result.err
+    assert "control is on: 24 V, chemistry agm, equalize locked, top charge to 28.8 V" in result.out
+    assert "profile rest: 1 setting, by hand, for all devices" in result.out
 
 
 async def test_the_demo_lives_and_ends() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import json
 import os
 import re
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from daemon import PATIENCE, Result, environment, heliobus_run
+from daemon import PATIENCE, Result, environment, heliobus, heliobus_run
 from heliobus.cli.doctor_charger import charger
 from heliobus.cli.doctor_finding import Finding, Level, sick
 from heliobus.config import DeviceConfig
@@ -213,22 +214,44 @@ async def test_what_keeps_a_charger_under_control_from_being_commanded(tmp_path:
 
 
 async def test_a_daemon_is_left_the_only_master(tmp_path: Path) -> None:
+    sim = SimTriStar(network_writes=False)
     with running_daemon(tmp_path) as bus:
-        async with site(SimTriStar()) as (server, _):
-            path = write_config(tmp_path, f"tcp://127.0.0.1:{server.port}", bus=bus.address)
+        async with site(sim) as (server, web):
+            place = f"{NAME}@tcp://127.0.0.1:{server.port}"
+            extra = "poll = '60s'\n" + controlled(web, "system_voltage = 24")
+            path = write_config(tmp_path, f"tcp://127.0.0.1:{server.port}", bus=bus.address, extra=extra)
             async with heliobus_run(path, bus.address) as running:
                 await running.logged("found Morningstar")
-                connections = server.connections_made
-                asked = len(server.requests)
-                await server.pause()
+                first = await heliobus("read", "roof", "-c", str(path), "battery_voltage", "control_source")
+                asked, knocked = len(server.requests), server.connections_made
                 result = await doctor("-c", str(path))
-                link = await doctor(f"{NAME}@tcp://127.0.0.1:{server.port}", "-c", str(path))
-                assert len(server.requests) == asked
-                assert server.connections_made - connections <= 3, "only the daemon knocks"
-    assert result.code == link.code == 0, result.out + result.err + link.out
+                link = await doctor(place, "-c", str(path))
+                again = await heliobus("read", place, "-c", str(path), "battery_voltage", "--json")
+                other = await heliobus("read", place, "-c", str(path), "--unit", "7")
+                record = await heliobus("record", "roof", "-c", str(path))
+                assert (len(server.requests), server.connections_made) == (asked, knocked), "only the daemon knocks"
     assert "only master" in result.out
-    assert "roof: left to the daemon" in result.out
+    assert line(result, "left to the daemon").startswith("ok       roof: left to the daemon, which reads it: Morning")
+    assert line(result, "switch 8").startswith("problem  roof: control is on, but it takes no commands")
     assert "tristar: left to the daemon" in link.out
+    assert result.code == link.code == 1
+    assert first.code == 0 and "serial number 10170296, firmware 1.1.42" in first.out, first.err
+    assert json.loads(again.out)["points"]["battery_voltage"]["value"] > 20
+    assert other.code == record.code == 3
+    assert "does not have unit 7: add it to its config, or stop it" in other.err
+    assert "stop it to record its frames" in record.err
+
+
+async def test_what_is_silent_for_the_daemon_is_silent_for_all(tmp_path: Path) -> None:
+    async with site(SimTriStar()) as (server, _):
+        await server.pause(refuse=True)
+        path = write_config(tmp_path, f"tcp://127.0.0.1:{server.port}")
+        async with heliobus_run(path, None) as running:
+            await running.logged("shown as not connected|no answer")
+            result = await doctor("-c", str(path), "roof")
+            read = await heliobus("read", "roof", "-c", str(path))
+    assert line(result, "does not answer it").startswith("problem  roof: left to the daemon")
+    assert read.code == 1 and read.err == "heliobus: roof: has never answered the daemon; its log says why\n"
 
 
 async def test_a_state_directory_that_cannot_be_used(tmp_path: Path) -> None:

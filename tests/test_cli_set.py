@@ -14,7 +14,7 @@ import pytest
 from heliobus.app import StartError
 from heliobus.cli import direct
 from heliobus.cli.problem import RefusedByGuard
-from heliobus.cli.value_text import parse
+from heliobus.cli.value_text import parse, shown
 from heliobus.config import Config, DeviceConfig
 from heliobus.model import vocabulary as v
 from heliobus.model.command import Change, Control, ControlKind, Failed, Refused
@@ -122,7 +122,7 @@ async def test_without_a_point_all_that_can_be_commanded_is_listed(tmp_path: Pat
     assert "charger_enabled switch on or off on" in lines
     assert "equalize_requested switch on or off off locked: equalize is locked" in lines
     assert "reset_controller button press" in lines
-    assert "charge_voltage_limit number 0 to 32 V 0.00 V" in lines
+    assert "charge_voltage_limit number 0 to 32 V, or none none" in lines
     assert "set_float_voltage setting 0 to 90 V 27.20 V" in lines
     assert "set_temperature_compensation setting -1 to 0 V/°C ---" in lines
     assert not [line for line in lines if line.startswith("remote_")], "not for people"
@@ -197,6 +197,14 @@ async def test_in_a_terminal_it_asks(
         ("inf", v.CHARGE_VOLTAGE_LIMIT, None),
         ("1e3", v.CHARGE_VOLTAGE_LIMIT, None),
         ("", v.CHARGE_VOLTAGE_LIMIT, None),
+        ("None", v.CHARGE_VOLTAGE_LIMIT, 0.0),
+        ("off", v.CHARGE_CURRENT_LIMIT, 0.0),
+        ("none", v.BATTERY_VOLTAGE, None),
+        ("0.5m", v.EQUALIZE_TIME_LEFT, 30.0),
+        ("90 min", v.EQUALIZE_TIME_LEFT, 5400.0),
+        ("2h", v.EQUALIZE_TIME_LEFT, 7200.0),
+        ("2d", v.EQUALIZE_TIME_LEFT, None),
+        ("2h", v.BATTERY_VOLTAGE, None),
         ("bulk", v.CHARGER_STATE, 3),
         ("3", v.CHARGER_STATE, 3.0),
     ],
@@ -214,6 +222,13 @@ def test_numbers_as_people_write_them(text: str, control: v.Point, value: Value)
 def test_on(text: str) -> None:
     assert parse(text, CONTROLS[0]) == 1
     assert parse({"on": "off", "YES": "no", "true": "False", "1": "0"}.get(text, "OFF"), CONTROLS[0]) == 0
+
+
+def test_no_limit_is_not_a_limit_of_0() -> None:
+    assert shown(v.CHARGE_CURRENT_LIMIT, 0.0) == "none"
+    assert shown(v.CHARGE_CURRENT_LIMIT, 12.0) == "12.00 A"
+    assert shown(v.CHARGE_CURRENT_LIMIT, None) == "---"
+    assert shown(v.BATTERY_CURRENT, 0.0) == "0.00 A"
 
 
 def test_buttons_and_texts() -> None:

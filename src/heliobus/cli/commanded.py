@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from heliobus import config
 from heliobus.cli import target
-from heliobus.cli.daemon import connected
+from heliobus.cli.daemon import OLD_DAEMON, connected
 from heliobus.cli.direct import opened
-from heliobus.cli.problem import Problem, RefusedByGuard, WrongUse
+from heliobus.cli.problem import Problem, RefusedByGuard, WrongUse, control_off
 from heliobus.config import Config, ConfigError, DeviceConfig, SiteConfig
 from heliobus.devices import catalog
 from heliobus.model.command import Change, Control, ControlKind, Done, Failed, Outcome, Refused, StoredSetting
@@ -19,8 +19,6 @@ from heliobus.model.point import Point, Value
 from heliobus.model.quantity import FACTOR, TEXT, Quantity
 from heliobus.model.vocabulary import VOCABULARY
 from heliobus.outputs.requests import Message, Request, Say
-
-OLD_DAEMON = "the daemon answers in a way that this version does not understand: restart it"
 
 
 class Counterpart(Protocol):
@@ -96,15 +94,18 @@ class Commanded:
         return await self.counterpart.ask(Request(op, self.name, point, value, 1), say or _say_nothing)
 
 
-def choose(name: str, unit: int | None, path: Path | None, control: bool) -> Target:
-    """What DEVICE means: a name in the config, or DRIVER@LINK, which `control` allows writing to. Raises Problem."""
+def choose(name: str, unit: int | None, path: Path | None, control: bool, *, looks: bool = False) -> Target:
+    """What DEVICE means: a name in the config, or DRIVER@LINK, which `control` allows writing to. Raises Problem.
+
+    Who only `looks` needs no leave.
+    """
     if "@" not in name:
         if control:
             raise WrongUse(f'--control is for DRIVER@LINK; for {name} the config says it: control = "on"')
         settings = loaded(path)
         return Target(settings, name, next((each for each in settings.devices if each.name == name), None))
     device = target.find(name, unit, path)
-    if not control:
+    if not control and not looks:
         raise WrongUse(f"add --control to say that you allow writing to {device.link.describe(device.unit)}")
     device = replace(device, options=replace(device.options, on=True))
     try:
@@ -135,6 +136,12 @@ async def reached(chosen: Target) -> AsyncIterator[Commanded]:
         raise _unknown(chosen.name, [each.name for each in chosen.config.devices])
     async with opened(chosen.config, chosen.device) as direct:
         yield await _find(direct, chosen)
+
+
+def check_on(device: Commanded) -> None:
+    """Raise RefusedByGuard where nothing of `device` can be commanded, saying where that is changed."""
+    if not device.controls:
+        raise control_off(device.name)
 
 
 def problem(name: str, outcome: Refused | Failed) -> Problem:
@@ -200,7 +207,7 @@ def _point(name: str, points: dict[str, Point], quantity: Quantity = FACTOR) -> 
 
 
 def _unknown(name: str, names: list[str]) -> WrongUse:
-    return WrongUse(f"no device {name!r}{nearest(name, names)}; there are {', '.join(names) or 'none'}, or DRIVER@LINK")
+    return WrongUse(f"no device {name!r}; there are {', '.join(names) or 'none'}, or DRIVER@LINK{nearest(name, names)}")
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -6,6 +6,16 @@ import click
 
 from heliobus import config
 from heliobus.cli.problem import WrongUse
+from heliobus.cli.settings_file import when_text
+from heliobus.model.control_options import ControlOptions
+
+
+def _allowed(options: ControlOptions) -> str:
+    """What the owner confirms and allows, in words."""
+    volts = f"{options.system_voltage} V" if options.system_voltage else "system_voltage not confirmed"
+    equalize = "allowed" if options.equalize.allowed else "locked"
+    top = f"to {options.top_charge.voltage:g} V" if options.top_charge else "none"
+    return f"{volts}, chemistry {options.chemistry.name}, equalize {equalize}, top charge {top}"
 
 
 @click.group(name="config")
@@ -29,6 +39,13 @@ def check(file: Path | None, path: Path | None) -> None:
         click.echo(
             f"device {device.name}: {device.driver}, {device.link.describe(device.unit)}, every {device.poll:g} s"
         )
+        if device.options.on:
+            click.echo(f"  control is on: {_allowed(device.options)}")
+    for profile in settings.profiles:
+        devices = ", ".join(profile.devices) or "all devices"
+        number = len(profile.settings)
+        settings_of = "1 setting" if number == 1 else f"{number} settings"
+        click.echo(f"profile {profile.name}: {settings_of}, {when_text(profile.when)}, for {devices}")
     if settings.venus is not None:
         where = settings.venus.bus or "the session bus if there is one, else the system bus"
         extra = ", charger set up in its settings" if settings.venus.settings_charger else ""

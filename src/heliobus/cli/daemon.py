@@ -13,6 +13,7 @@ from heliobus.cli.problem import Problem
 from heliobus.outputs.requests import Message, Request, Say
 from heliobus.outputs.socket import LONGEST_PATH, NAME
 
+OLD_DAEMON = "the daemon answers in a way that this version does not understand: restart it"
 LONGEST_ANSWER = 1024 * 1024
 SILENCE = 600.0
 """Seconds without a line after which the daemon is given up; the slowest change of settings reports more often."""
@@ -69,7 +70,7 @@ def _message(line: bytes) -> Message:
     except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
-        raise Problem("the daemon answers in a way that this version does not understand: restart it")
+        raise Problem(OLD_DAEMON)
     return message
 
 

@@ -139,6 +139,7 @@ async def _cabin(speed: float) -> AsyncIterator[_Cabin]:
         roof = here(serial="10170296", system=24, soc=0.5)
         barn = here(serial="12330481", model=45, system=24, soc=0.85, seed=7)
         roof.logger.eq_calendar_days = 30.0
+        roof.logger.store()
         server = await stack.enter_async_context(serve_tcp({1: roof, 2: barn}, speed=speed, bridge_seconds=0.05))
         clock = FastClock(speed, morning.timestamp(), SystemClock())
         path = Path(folder) / "heliobus.toml"
@@ -158,8 +159,7 @@ def _notes(cabin: _Cabin) -> list[str]:
             f"D-Bus: {cabin.bus}",
             "Look:  " + look_command(cabin.bus),
         ]
-    link = f"morningstar-tristar-mppt@tcp://127.0.0.1:{cabin.server.port}"
-    lines.append(f"Read:  {sys.argv[0]} read {link} --json   (--unit 2 for the barn)")
+    lines.append(f"Read:  {sys.argv[0]} read -c {cabin.config} roof --json   (or barn)")
     lines.append(
         f"Steer: {sys.argv[0]} set -c {cabin.config} roof charge_current_limit 10   (set roof lists what else)"
     )

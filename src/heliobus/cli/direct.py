@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 
 import click
 
-from heliobus.cli.problem import Problem, RefusedByGuard
+from heliobus.cli.problem import Problem, control_off
 from heliobus.config import Config, DeviceConfig
 from heliobus.model import vocabulary as v
 from heliobus.outputs.requests import Message, Request, Requests, Say
@@ -64,7 +64,7 @@ async def opened(
     from heliobus.app import open_control as real  # noqa: PLC0415
 
     if not device.options.on:
-        raise RefusedByGuard(f'control of {device.name} is off: set control = "on" for it in the config')
+        raise control_off(device.name)
     try:
         async with (open_control or real)(config, device) as site:
             requests = Requests(site)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from heliobus import config
-from heliobus.cli import doctor_machine, logs, target
+from heliobus.cli import doctor_machine, doctor_served, logs, target
 from heliobus.cli.doctor_finding import Finding, Level, ok, problem
 from heliobus.config import Config, ConfigError, DeviceConfig
 
@@ -20,8 +20,8 @@ from heliobus.config import Config, ConfigError, DeviceConfig
 def command(device: str | None, unit: int | None, path: Path | None, verbose: bool) -> None:
     """Look at the config, this machine and all devices, or DEVICE: a name in the config, or DRIVER@LINK.
 
-    Each line says ok, warning or problem, what was seen and what to do. Nothing is written. While the daemon runs the
-    devices are left to it. The exit code is 0 if there is no problem, else 1.
+    Each line says ok, warning or problem, what was seen and what to do. Nothing is written. While the daemon runs it
+    is asked in place of its devices. The exit code is 0 if there is no problem, else 1.
     """
     logs.start(verbose, quiet=True)
     # A wrong name is wrong use, not an illness.
@@ -63,7 +63,8 @@ async def _findings(device: str | None, unit: int | None, path: Path | None) -> 
         yield await doctor_machine.d_bus(settings.venus, served=served)
     for each in chosen:
         if served and _is_served(each, settings):
-            yield ok(f"{each.name}: left to the daemon; its log says how it is")
+            async for finding in doctor_served.device(each, path):
+                yield finding
             continue
         async for finding in _device(each):
             yield finding

@@ -12,6 +12,9 @@ from heliobus.model.device import Device
 from heliobus.model.point import Point, Value
 from heliobus.model.reading import Reading
 
+EXTERNAL_CONTROL = 252
+"""The charger's state while somebody steers it; the daemon's own control says its source."""
+
 
 def charger(config: DeviceConfig, device: Device, reading: Reading) -> Iterator[Finding]:
     """All about what it reads; one line if nothing is wrong."""
@@ -41,7 +44,7 @@ def _state(values: Mapping[str, Value], name: str) -> Iterator[Finding]:
             yield warning(str(words), "see its manual")
     if values.get(v.CHARGER_ENABLED.name) == 0:
         yield warning("it is told to disconnect, so it does not charge", f"heliobus set {name} charger_enabled on")
-    if values.get(v.CHARGER_STATE.name) == 252:
+    if values.get(v.CHARGER_STATE.name) == EXTERNAL_CONTROL and not values.get(v.CONTROL_SOURCE.name):
         yield warning(
             "something steers it by slave control, or did until now",
             "find the other program; if there is none, it stops charging within a minute until heliobus run is started",

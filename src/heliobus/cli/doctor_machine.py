@@ -34,7 +34,7 @@ async def daemon(state: Path) -> tuple[Finding, bool]:
                 return ok("no daemon runs with this state directory, so the devices are asked from here"), False
     except Problem as error:
         return warning("another heliobus works with this state directory", error.message), True
-    return ok("the daemon runs; it is the only master of the devices, so none of them is asked from here"), True
+    return ok("the daemon runs; it is the only master of the devices, so it is asked in place of them"), True
 
 
 async def d_bus(venus: VenusConfig, *, served: bool) -> Finding:

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from heliobus.cli.commanded import Commanded, Target, problem, reached
+from heliobus.cli.commanded import Commanded, Target, check_on, problem, reached
 from heliobus.cli.problem import WrongUse
+from heliobus.cli.value_text import shown
 from heliobus.model import vocabulary as v
 from heliobus.model.command import Change, ControlKind, Done, Failed, Refused
 from heliobus.model.point import Point, Value
@@ -65,6 +66,7 @@ def carry_out(target: Target, prepare: Prepare, manner: Manner) -> None:
 async def _attempt(target: Target, prepare: Prepare, manner: Manner, *, asked: bool, show: bool) -> bool:
     """False if a yes is needed before anything is written."""
     async with reached(target) as device:
+        check_on(device)
         wish = await prepare(device)
         changes = await device.plan(wish.point, wish.value)
         if isinstance(changes, Refused) and not manner.dry_run:
@@ -107,15 +109,15 @@ def change_lines(device: Commanded, wish: Wish, changes: tuple[Change, ...]) -> 
         return [f"{device.name}: {change_text(device.point(each.point), each)}" for each in changes]
     if wish.stored:
         return [f"{device.name}: nothing to change, it is stored so already"]
-    return [f"{device.name}: {wish.point} → {device.point(wish.point).text(wish.value)}"]
+    return [f"{device.name}: {wish.point} → {shown(device.point(wish.point), wish.value)}"]
 
 
 def change_text(point: Point, change: Change) -> str:
     """One change with its place and raw words."""
-    show = "{}".format if change.place.startswith("coil") else "0x{:04X}".format
-    old = "" if change.old is None else f"{point.text(change.old)} "
-    word = "" if change.old_word is None else f"{show(change.old_word)} "
-    return f"{point.name} {old}→ {point.text(change.new)} ({change.place} {word}→ {show(change.new_word)})"
+    digits = "{}".format if change.place.startswith("coil") else "0x{:04X}".format
+    old = "" if change.old is None else f"{shown(point, change.old)} "
+    word = "" if change.old_word is None else f"{digits(change.old_word)} "
+    return f"{point.name} {old}→ {shown(point, change.new)} ({change.place} {word}→ {digits(change.new_word)})"
 
 
 def _report(
@@ -136,7 +138,7 @@ def _ending(device: Commanded, wish: Wish, outcome: Done | None) -> str:
     control = device.controls.get(wish.point)
     told = control is not None and control.kind in (ControlKind.SWITCH, ControlKind.NUMBER)
     if told and isinstance(outcome.value, int | float):
-        return f"{device.name}: done, {wish.point} is {device.point(wish.point).text(outcome.value)}"
+        return f"{device.name}: done, {wish.point} is {shown(device.point(wish.point), outcome.value)}"
     return f"{device.name}: done{', ' + wish.label if wish.label else ''}"
 
 

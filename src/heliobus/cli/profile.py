@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 
 from heliobus.cli import columns, logs
-from heliobus.cli.commanded import Commanded, Target, choose, loaded, nearest, problem, reached
+from heliobus.cli.commanded import Commanded, Target, check_on, choose, loaded, nearest, problem, reached
 from heliobus.cli.order import Manner, Wish, carry_out
 from heliobus.cli.problem import Problem, WrongUse
 from heliobus.cli.settings_file import (
@@ -56,8 +56,9 @@ def _device_options(function: Decorated) -> Decorated:
 def command() -> None:
     """Charge settings: what a charger has stored, and the profiles of the config.
 
-    DEVICE is a name in the config, or DRIVER@LINK with --control. Values are those of the actual battery. A change is
-    one transaction that disconnects and restarts the charger; it is finished or undone even after a power cut.
+    DEVICE is a name in the config, or DRIVER@LINK, which is written to with --control only. Values are those of the
+    actual battery. A change is one transaction that disconnects and restarts the charger; it is finished or undone
+    even after a power cut.
 
     Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by a guard, which says what to change.
     """
@@ -90,7 +91,7 @@ def list_profiles(as_json: bool, path: Path | None) -> None:
 def show(device: str, as_json: bool, control: bool, unit: int | None, path: Path | None, verbose: bool) -> None:
     """Show the charge settings that DEVICE has stored, read now."""
     logs.start(verbose, quiet=True)
-    settings = _visit(choose(device, unit, path, control), lambda found: found.settings())
+    settings = _visit(choose(device, unit, path, control, looks=True), lambda found: found.settings())
     if as_json:
         rows = [
             {
@@ -119,7 +120,7 @@ def diff(
 ) -> None:
     """Show what would change in DEVICE with PROFILE: a profile of the config, a backup, or an exported profile."""
     logs.start(verbose, quiet=True)
-    chosen = choose(device, unit, path, control)
+    chosen = choose(device, unit, path, control, looks=True)
     file = Path(profile)
     by_name = any(each.name == profile for each in chosen.config.profiles)
     if not by_name and not file.exists():
@@ -166,7 +167,7 @@ def diff(
 def backup(device: str, output: Path | None, control: bool, unit: int | None, path: Path | None, verbose: bool) -> None:
     """Write all charge settings of DEVICE as JSON."""
     logs.start(verbose, quiet=True)
-    chosen = choose(device, unit, path, control)
+    chosen = choose(device, unit, path, control, looks=True)
 
     async def gather(found: Commanded) -> tuple[Commanded, Place, tuple[StoredSetting, ...]]:
         return found, await _place(chosen, found), await found.settings()
@@ -264,6 +265,7 @@ def import_profile(file: Path, name: str | None) -> None:
 def _visit(chosen: Target, question: Callable[[Commanded], Awaitable[Found]]) -> Found:
     async def visit() -> Found:
         async with reached(chosen) as found:
+            check_on(found)
             return await question(found)
 
     try:
@@ -284,4 +286,4 @@ async def _place(chosen: Target, found: Commanded) -> Place:
 
 def _no_profile(config: Config, name: str) -> WrongUse:
     names = [each.name for each in config.profiles]
-    return WrongUse(f"no profile {name!r}{nearest(name, names)}; {config.source} has {', '.join(names) or 'none'}")
+    return WrongUse(f"no profile {name!r}; {config.source} has {', '.join(names) or 'none'}{nearest(name, names)}")

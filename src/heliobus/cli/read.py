@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,13 +10,18 @@ import click
 
 from heliobus.cli import logs, target
 from heliobus.cli.problem import Problem, WrongUse
+from heliobus.cli.served import Served, served
 from heliobus.cli.session import Said, session
 from heliobus.config import DeviceConfig
 from heliobus.devices import catalog
+from heliobus.model.device import Device
 from heliobus.model.point import Point
 from heliobus.model.quantity import Kind
+from heliobus.model.vocabulary import CONTROL_POINTS, VOCABULARY
 
 Show = Callable[[Said], None]
+SHORTEST_PAUSE = 1.0
+"""Seconds between two questions to the daemon; a shorter poll period is its own matter."""
 
 
 @click.command(name="read")
@@ -42,19 +47,24 @@ def command(
         morningstar-tristar-mppt@tcp://192.168.1.100
         morningstar-tristar-mppt@serial:/dev/ttyUSB0
 
-    and print all its POINTS, or those that are named.
+    and print all its POINTS, or those that are named. While the daemon runs, it is asked in place of the device: a bus
+    has one master.
     """
     logs.start(verbose, quiet=True)
     config = target.find(device, unit, path)
     _check(points, config)
     show = _show_json(points, watch) if as_json else _show_table(points, watch)
     try:
-        asyncio.run(_read(config, show, watch))
+        asyncio.run(_read(config, path, show, watch))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 
 
-async def _read(config: DeviceConfig, show: Show, watch: bool) -> None:
+async def _read(config: DeviceConfig, path: Path | None, show: Show, watch: bool) -> None:
+    async with served(config, path) as known:
+        if known is not None:
+            await _follow(known, show, watch, max(config.poll, SHORTEST_PAUSE))
+            return
     async with session(config) as one:
         show(await one.next())
         while watch:
@@ -64,8 +74,22 @@ async def _read(config: DeviceConfig, show: Show, watch: bool) -> None:
                 problem.show()
 
 
+async def _follow(known: Served, show: Show, watch: bool, pause: float) -> None:
+    said = await known.next()
+    show(said)
+    while watch:
+        await asyncio.sleep(pause)
+        try:
+            said = await known.next(said.reading.time)
+            show(said)
+        except Problem as problem:
+            problem.show()
+
+
 def _check(points: tuple[str, ...], config: DeviceConfig) -> None:
     known = catalog.driver(config.driver).points()
+    if config.options.on:
+        known |= {point.name: point for point in CONTROL_POINTS}
     for name in points:
         if name not in known:
             import difflib  # noqa: PLC0415  for the error only
@@ -94,12 +118,17 @@ def document(said: Said, points: tuple[str, ...] = ()) -> dict[str, object]:
             "key": device.key,
         },
         "time": datetime.fromtimestamp(reading.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "points": {name: _entry(name, said, device.points) for name in chosen},
+        "points": {name: _entry(name, said) for name in chosen},
     }
 
 
-def _entry(name: str, said: Said, points: Mapping[str, Point]) -> dict[str, object]:
-    point = points[name]
+def _point(name: str, device: Device) -> Point:
+    """Also of what control says of the device, which nobody says without the daemon."""
+    return device.points.get(name) or VOCABULARY[name]
+
+
+def _entry(name: str, said: Said) -> dict[str, object]:
+    point = _point(name, said.device)
     value = said.reading.values.get(name)
     entry: dict[str, object] = {
         "value": value,
@@ -133,6 +162,6 @@ def _show_table(points: tuple[str, ...], watch: bool) -> Show:
         for name in names:
             value = said.reading.values.get(name)
             reason = said.reading.reasons.get(name, "") if value is None else ""
-            click.echo(f"{name:{width}}  {said.device.points[name].text(value)}  {reason}".rstrip())
+            click.echo(f"{name:{width}}  {_point(name, said.device).text(value)}  {reason}".rstrip())
 
     return show

@@ -10,6 +10,7 @@ from heliobus import __version__
 from heliobus.cli import logs, target
 from heliobus.cli.problem import Problem
 from heliobus.cli.read import document
+from heliobus.cli.served import keep_off
 from heliobus.cli.session import session
 from heliobus.config import DeviceConfig
 from heliobus.wire.trace import Frame
@@ -32,12 +33,15 @@ def command(
     path: Path | None,
     verbose: bool,
 ) -> None:
-    """Read DEVICE (a name in the config, or DRIVER@LINK) a few times and write every frame with its time as JSON."""
+    """Read DEVICE (a name in the config, or DRIVER@LINK) a few times and write every frame with its time as JSON.
+
+    The daemon has its buses for itself: stop it before you record.
+    """
     logs.start(verbose, quiet=True)
     config = target.find(device, unit, path)
     frames: list[Frame] = []
     try:
-        reading = asyncio.run(_record(config, readings, frames))
+        reading = asyncio.run(_record(config, path, readings, frames))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     start = frames[0].time
@@ -61,7 +65,8 @@ def command(
     click.echo(f"{output}: {len(frames)} frames", err=True)
 
 
-async def _record(config: DeviceConfig, readings: int, frames: list[Frame]) -> dict[str, object]:
+async def _record(config: DeviceConfig, path: Path | None, readings: int, frames: list[Frame]) -> dict[str, object]:
+    await keep_off(config, path, "record its frames")
     async with session(config) as one:
         one.trace.subscribe(frames.append)
         for number in range(1, readings + 1):

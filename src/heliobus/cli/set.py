@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from heliobus.cli import columns, logs
-from heliobus.cli.commanded import Commanded, Target, choose, nearest, reached
+from heliobus.cli.commanded import Commanded, Target, check_on, choose, nearest, reached
 from heliobus.cli.order import STORED, Manner, Wish, carry_out
-from heliobus.cli.problem import RefusedByGuard, WrongUse
-from heliobus.cli.value_text import allowed, parse
+from heliobus.cli.problem import WrongUse
+from heliobus.cli.value_text import allowed, parse, shown
 from heliobus.model.command import Control, ControlKind
 from heliobus.model.point import Value
 
@@ -77,14 +77,13 @@ def command(
 
 
 def _control(device: Commanded, name: str) -> Control:
-    if not device.controls:
-        raise RefusedByGuard(f'control of {device.name} is off: set control = "on" for it in the config')
     control = device.controls.get(name)
     if control is None:
-        others = ", ".join(each for each in device.controls if not each.startswith(STORED))
+        offered = {name: each for name, each in device.controls.items() if not each.dynamic}
+        others = ", ".join(each for each in offered if not each.startswith(STORED))
         raise WrongUse(
-            f"{device.name} has no command {name!r}{nearest(name, device.controls)}; "
-            f"there are {others} and its settings: heliobus set {device.name} lists them"
+            f"{device.name} has no command {name!r}; there are {others} and its settings: heliobus set {device.name} "
+            f"lists them{nearest(name, offered)}"
         )
     return control
 
@@ -100,8 +99,7 @@ def _list(chosen: Target, as_json: bool) -> None:
         rows = [_row(each, values.get(each.point.name)) for each in controls]
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    if not controls:
-        raise RefusedByGuard(f'control of {device.name} is off: set control = "on" for it in the config')
+    check_on(device)
     table = [("point", "kind", "takes", "now", "")]
     table += [_line(each, values.get(each.point.name)) for each in controls]
     click.echo(f"{device.name}: {device.model} {device.serial or ''}, {device.address}")
@@ -116,8 +114,8 @@ async def _look(chosen: Target) -> tuple[Commanded, dict[str, Value]]:
 def _line(control: Control, value: Value) -> tuple[str, str, str, str, str]:
     point = control.point
     kind = "setting" if point.name.startswith(STORED) else control.kind.value
-    shown = "" if control.kind in (ControlKind.BUTTON, ControlKind.TEXT) else point.text(value)
-    return (point.name, kind, allowed(control), shown, f"locked: {control.locked}" if control.locked else "")
+    now = "" if control.kind in (ControlKind.BUTTON, ControlKind.TEXT) else shown(point, value)
+    return (point.name, kind, allowed(control), now, f"locked: {control.locked}" if control.locked else "")
 
 
 def _row(control: Control, value: Value) -> dict[str, object]:

@@ -2,12 +2,17 @@
 
 import re
 
+from heliobus.model import vocabulary as v
 from heliobus.model.command import Control, ControlKind
 from heliobus.model.point import Point, Value
 
 ON = frozenset({"on", "yes", "true", "1"})
 OFF = frozenset({"off", "no", "false", "0"})
 PRESSED = frozenset({"press", "pressed", "1"})
+NONE = "none"
+LIMITS = frozenset({v.CHARGE_VOLTAGE_LIMIT.name, v.CHARGE_CURRENT_LIMIT.name})
+"""Limits of the owner, for which 0 is no limit."""
+SECONDS = {"m": 60, "min": 60, "h": 3600}
 NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))\s*(.*)")
 
 
@@ -24,6 +29,8 @@ def parse(text: str, control: Control) -> Value:
             return int(word in ON)
     else:
         value: float | None = _word(word, point) if point.words else None
+        if point.name in LIMITS and word in (NONE, *OFF):
+            return 0.0
         if value is None:
             value = _number(word, point)
         if value is not None:
@@ -43,7 +50,13 @@ def allowed(control: Control) -> str:
     if point.words:
         return " or ".join(point.words.values())
     unit = f" {point.unit}" if point.unit else ""
-    return f"{control.low:g} to {control.high:g}{unit}"
+    more = f", or {NONE}" if point.name in LIMITS else ", or 90m, 2h" if point.unit == "s" else ""
+    return f"{control.low:g} to {control.high:g}{unit}{more}"
+
+
+def shown(point: Point, value: Value) -> str:
+    """A value as it is printed, in words that `parse` takes."""
+    return NONE if point.name in LIMITS and value == 0 else point.text(value)
 
 
 def _word(text: str, point: Point) -> int | None:
@@ -52,6 +65,9 @@ def _word(text: str, point: Point) -> int | None:
 
 def _number(text: str, point: Point) -> float | None:
     match = NUMBER.fullmatch(text)
-    if match is None or match[2] not in ("", point.unit.casefold()):
+    if match is None:
         return None
-    return float(match[1])
+    number, unit = float(match[1]), match[2]
+    if point.unit == "s" and unit in SECONDS:
+        return number * SECONDS[unit]
+    return number if unit in ("", point.unit.casefold()) else None

@@ -167,6 +167,8 @@ def _described(device: Device, health: Health) -> Message:
         "vendor": device.identity.vendor,
         "model": device.identity.model,
         "serial": device.identity.serial,
+        "firmware": device.identity.firmware,
+        "hardware": device.identity.hardware,
         "address": device.address,
         "health": health,
         "controls": [_control(each) for each in device.controls.values()],
