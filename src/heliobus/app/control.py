@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heliobus.config import Config, DeviceConfig
 from heliobus.control.audit import Audit
-from heliobus.control.charger import ChargerControl
 from heliobus.control.controls import controls_of
 from heliobus.control.journal import pending
 from heliobus.control.plant import Plant
@@ -25,6 +26,9 @@ from heliobus.model.reading import Reading
 from heliobus.site import Commandable, Site
 from heliobus.supervise import supervise
 
+if TYPE_CHECKING:
+    from heliobus.control.charger import ChargerControl
+
 log = logging.getLogger("heliobus.app")
 
 
@@ -33,7 +37,7 @@ class _Entry:
     """The control of one device, and its task; `began` is set when it may act by itself."""
 
     key: str
-    control: ChargerControl
+    control: "ChargerControl"
     task: asyncio.Task[None]
     began: asyncio.Event
 
@@ -41,7 +45,7 @@ class _Entry:
 class _OnDemand:
     """A control that acts only from its first command on: who only looks changes nothing. Implements Commandable."""
 
-    def __init__(self, control: ChargerControl, began: asyncio.Event) -> None:
+    def __init__(self, control: "ChargerControl", began: asyncio.Event) -> None:
         self._control = control
         self._began = began
 
@@ -90,6 +94,9 @@ class Controls:
         self._audit = Audit(folder)
         self._entries: dict[str, _Entry] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
+        # One of each for a device, whoever controls it: an earlier control may still be ending.
+        self._stores: dict[str, Store] = {}
+        self._busy: dict[str, asyncio.Lock] = {}
 
     def offered(self, config: DeviceConfig, driver: Driver, identity: Identity) -> dict[str, Control]:
         """What of the device can be commanded."""
@@ -115,15 +122,12 @@ class Controls:
             if config.options.on:
                 log.error("%s: this model does not take commands; it is only read", device.name)
             return None
-        store = Store(self._folder, device.key)
-        note = store.load()
-        if note is not None:
-            log.error("%s", note)
+        store = self._store(device.key)
         left = pending(self._folder, device.key) or bool(store.section("slave").get("engaged"))
         if not config.options.on and not left:
             return None
         control = self._make(config, device, driver, terminal, poller, store)
-        work = control.run if config.options.on else control.tidy
+        work = partial(control.run, supervise) if config.options.on else control.tidy
         began = asyncio.Event()
         if not self._on_demand:
             began.set()
@@ -151,7 +155,7 @@ class Controls:
         entry = self._entries.pop(name, None)
         if entry is None:
             return None
-        ending = self._ending[entry.key] = asyncio.create_task(_end(entry))
+        ending = self._ending[entry.key] = asyncio.create_task(_end(entry, self._ending.get(entry.key)))
         ending.add_done_callback(lambda _: self._ended(entry.key, ending))
         return ending
 
@@ -159,7 +163,19 @@ class Controls:
         """Give all devices back to themselves. Their buses must still run."""
         for name in tuple(self._entries):
             self.stop(name)
-        await asyncio.gather(*self._ending.values())
+        for failure in await asyncio.gather(*self._ending.values(), return_exceptions=True):
+            # What goes wrong with one of them must not keep the others.
+            if isinstance(failure, Exception):
+                log.error("a charger could not be given back to itself", exc_info=failure)
+
+    def _store(self, key: str) -> Store:
+        store = self._stores.get(key)
+        if store is None:
+            store = self._stores[key] = Store(self._folder, key)
+            note = store.load()
+            if note is not None:
+                log.error("%s", note)
+        return store
 
     def _offer(self, entry: _Entry) -> Commandable:
         return _OnDemand(entry.control, entry.began) if self._on_demand else entry.control
@@ -177,7 +193,9 @@ class Controls:
 
     def _make(
         self, config: DeviceConfig, device: Device, driver: Driver, terminal: Terminal, poller: Poller, store: Store
-    ) -> ChargerControl:
+    ) -> "ChargerControl":
+        from heliobus.control.charger import ChargerControl  # noqa: PLC0415  most of control's memory
+
         name, site = device.name, self._site
         plant = Plant(
             name=name,
@@ -191,7 +209,7 @@ class Controls:
             refresh=poller.refresh,
             changed=lambda: self._amend(name),
             host=_host(config, driver, device.identity),
-            busy=asyncio.Lock(),
+            busy=self._busy.setdefault(device.key, asyncio.Lock()),
         )
         return ChargerControl(
             plant,
@@ -225,8 +243,8 @@ async def _after(
     await supervise(name, work)
 
 
-async def _end(entry: _Entry) -> None:
+async def _end(entry: _Entry, before: "asyncio.Task[None] | None") -> None:
     entry.task.cancel()
-    await asyncio.wait({entry.task})
+    await asyncio.wait({entry.task} if before is None else {entry.task, before})
     if entry.began.is_set():
         await entry.control.close()

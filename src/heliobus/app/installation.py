@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from heliobus.app.control import Controls
+from heliobus.app.known_terminal import KnownTerminal
 from heliobus.app.lock import take_lock
 from heliobus.config import SETTINGS_DEVICE, Config, DeviceConfig, on_venus_os
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver, Recognised
 from heliobus.devices.plan import TCP_COST, Cost, rtu_cost
 from heliobus.devices.poll import Poller
-from heliobus.devices.terminal import Terminal
 from heliobus.inventory import Inventory, Known
 from heliobus.ledger.ledger import Ledger
 from heliobus.ledger.store import LedgerWriteError
@@ -164,6 +164,7 @@ class Installation:
                 log.error("%s: is the same device as %s (%s); ignored", config.name, twin.name, known.key)
                 return None
             # It has moved here: its serial number counts, not where it was seen last.
+            self._controls.stop(twin.name)
             self.site.remove(twin.name)
         self._present.add(config.name)
         identity = recognised.identity
@@ -173,7 +174,8 @@ class Installation:
             log.info("%s: found %s %s%s%s", config.name, identity.vendor, identity.model, serial, version)
         device = self._device(config, driver, known)
         running = self._running[config.name]
-        terminal = Terminal(self._buses[str(config.link)].bus, config.unit, driver, bus_cost(config.link))
+        bus, cost = self._buses[str(config.link)].bus, bus_cost(config.link)
+        terminal = KnownTerminal(bus, config.unit, driver, cost, identity.serial)
         control = self._controls.start(config, device, driver, terminal, running.poller)
         self.site.introduce(device, control)
         return self.site.device(config.name)

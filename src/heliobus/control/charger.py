@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from typing import Any, TypeVar
 
 from heliobus.control.audit import Audit
 from heliobus.control.equalize import Equalize
@@ -36,11 +37,19 @@ from heliobus.model.reading import Health, Reading
 
 log = logging.getLogger("heliobus.control")
 
-RECOVERY_PAUSE = 5.0
+RECOVERY_PAUSE, LONGEST_RECOVERY_PAUSE = 5.0, 600.0
+"""Between two tries to finish what was interrupted, in seconds; each one that fails restarts the charger."""
 SCHEDULE_PAUSE = 60.0
-RELEASE_TIME = 4.0
+RELEASE_TIME = 15.0
 KNOWING_TIME = 10.0
+TURN_TIME = 90.0
+"""How long a command waits for the one before it: what somebody wanted long ago must not happen by surprise."""
 ENDING_TIME = 30.0
+SAVING_TIME = 10.0
+
+T = TypeVar("T")
+Keep = Callable[[str, Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]
+"""Runs work under a name, and again after an error."""
 
 # What control says about the device itself ceases to hold when the device falls silent.
 ABOUT_THE_DEVICE = frozenset(
@@ -84,6 +93,8 @@ class ChargerControl:
         self._care = ServerCare(plant, self._restart_server, unit=plant.terminal.unit)
         self._schedule = Schedule(plant, list(profiles.values()), seasons)
         self._turn = asyncio.Lock()
+        self._jobs: set[asyncio.Task[Any]] = set()
+        self._closed = False
         self._recovered = asyncio.Event()
         if not self._change.pending:
             self._recovered.set()
@@ -102,6 +113,8 @@ class ChargerControl:
         # Switching off is never locked.
         if control.locked and value not in (0, 0.0):
             return control.locked
+        if self._closed:
+            return f"this control of {command.device} has ended"
         if not self._recovered.is_set():
             return "an interrupted change of its charge settings is being finished first"
         if self._plant.busy.locked() and not control.dynamic:
@@ -119,13 +132,7 @@ class ChargerControl:
         control = self._controls.get(command.point)
         if control is not None and control.dynamic:
             return self._renew(command, control)
-        await self._be_known()
-        async with self._turn:
-            old = self._plant.values.get(command.point)
-            why = self.refusal(command)
-            outcome = Refused(why) if why is not None else await self._carry_out(command)
-        await self._recorder.record(command, old, outcome)
-        return outcome
+        return await self._see_through(self._perform(command))
 
     async def plan(self, command: Command) -> tuple[Change, ...] | Refused | Failed:
         """What `command` would write, without writing."""
@@ -170,15 +177,17 @@ class ChargerControl:
         self._equalize.observe(reading)
         self._note_source()
 
-    async def run(self) -> None:
-        """Finish what was interrupted, then act on the charger until cancelled."""
-        await self._recover()
+    async def run(self, keep: Keep) -> None:
+        """Finish what was interrupted, and act on the charger until cancelled. What fails must not stop the rest."""
+        name = self._plant.name
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._steering.run())
-            tasks.create_task(self._care.run())
-            tasks.create_task(self._equalize.run())
-            tasks.create_task(self._follow_schedule())
-            tasks.create_task(self._keep_recovered())
+            # Without its network server an interrupted change can never be finished.
+            tasks.create_task(keep(f"care of the server of {name}", self._care.run))
+            tasks.create_task(keep(f"recovery of {name}", self._keep_recovered))
+            await self._recovered.wait()
+            tasks.create_task(keep(f"steering of {name}", self._steering.run))
+            tasks.create_task(keep(f"equalize of {name}", self._equalize.run))
+            tasks.create_task(keep(f"schedule of {name}", self._follow_schedule))
 
     async def ready(self) -> None:
         """Wait until nothing interrupted is left to finish."""
@@ -193,13 +202,47 @@ class ChargerControl:
             await asyncio.sleep(RECOVERY_PAUSE)
 
     async def close(self) -> None:
-        """Give the charger back to itself; a change of settings that is under way may end first."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ENDING_TIME), self._plant.busy:
-                pass
-        if not self._plant.busy.locked():
-            await self._steering.release(RELEASE_TIME)
+        """Give the charger back to itself. What is under way may end first, else it is for the next start."""
+        self._closed = True
+        if self._jobs:
+            _, late = await asyncio.wait(self._jobs, timeout=ENDING_TIME)
+            for job in late:
+                job.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._steering.release(RELEASE_TIME)
         await self._recorder.close()
+
+    async def _see_through(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work` to its end, though whoever wants it may be cancelled meanwhile: only `close` ends it."""
+        job = asyncio.create_task(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        return await asyncio.shield(job)
+
+    async def _perform(self, command: Command) -> Outcome:
+        await self._be_known()
+        old = self._plant.values.get(command.point)
+        why = self.refusal(command)
+        outcome: Outcome = Failed("it was interrupted")
+        try:
+            outcome = Refused(why) if why is not None else await self._in_turn(command)
+        except asyncio.CancelledError:
+            self._recorder.note(command, old, outcome)
+            raise
+        await self._recorder.record(command, old, outcome)
+        return outcome
+
+    async def _in_turn(self, command: Command) -> Outcome:
+        try:
+            async with asyncio.timeout(TURN_TIME):
+                await self._turn.acquire()
+        except TimeoutError:
+            return Refused("another command is still being carried out")
+        try:
+            why = self.refusal(command)
+            return Refused(why) if why is not None else await self._carry_out(command)
+        finally:
+            self._turn.release()
 
     async def _be_known(self) -> None:
         """Wait a moment for what guards the charger: nobody knows it right after the start, or after a restart."""
@@ -212,23 +255,24 @@ class ChargerControl:
 
     async def _recover(self) -> None:
         """Finish a change of settings that was interrupted; again and again, until the charger lets it be finished."""
+        pause = RECOVERY_PAUSE
         while self._change.pending:
+            # While a change is under way its journal is there too, and `busy` is held.
             if self._plant.answers and not self._plant.busy.locked():
-                said = await self._change.recover()
+                said = await self._see_through(self._change.recover())
                 if said is not None:
                     failed = bool(self._change.values().get(v.PROFILE_ERROR.name))
                     command = Command(self._plant.name, v.APPLY_SETTINGS.name, "", "recovery")
                     await self._recorder.record(command, "", Failed(said) if failed else Done(said))
+                    pause = min(2 * pause, LONGEST_RECOVERY_PAUSE)
             if self._change.pending:
-                await asyncio.sleep(RECOVERY_PAUSE)
+                await asyncio.sleep(pause)
         self._recovered.set()
 
     async def _keep_recovered(self) -> None:
         while True:
+            await self._recover()
             await asyncio.sleep(RECOVERY_PAUSE)
-            # While a change is under way its journal is there too, and `busy` is held.
-            if self._change.pending and not self._plant.busy.locked():
-                await self._recover()
 
     def _guard(self) -> str | None:
         plant = self._plant
@@ -267,7 +311,7 @@ class ChargerControl:
             return await self._switches.set(coil, on)
         if writes.eeprom is not None and coil is writes.eeprom.reset:
             # A restart loses up to a day of the charger's own counters, and all of the day's, unless they are stored.
-            await self._save_counters()
+            await self._save_our_counters()
             await self._switches.press(writes.eeprom.save)
         return await self._switches.press(coil)
 
@@ -288,8 +332,17 @@ class ChargerControl:
         before, self._steered_by = self._steered_by, source
         self._recorder.note(Command(self._plant.name, v.CONTROL_SOURCE.name, source, "control"), before, Done(source))
 
+    async def _save_our_counters(self) -> None:
+        try:
+            async with asyncio.timeout(SAVING_TIME):
+                await self._save_counters()
+        except TimeoutError:
+            log.warning(
+                "%s: the disk does not answer, so its counters are not saved before its restart", self._plant.name
+            )
+
     async def _step_aside(self) -> None:
-        await self._save_counters()
+        await self._save_our_counters()
         if not await self._steering.release(RELEASE_TIME):
             self._steering.resume()
             raise TerminalError("slave control could not be ended first", sent=False)

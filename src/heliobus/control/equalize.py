@@ -23,6 +23,8 @@ SECTION = "equalize"
 FAULT, EQUALIZE, EXTERNAL = 2, 7, 252
 """Numbers of `charger_state`."""
 NO_EQUALIZE_PROGRAM = 0
+HIGHEST_PRESET = 16.0
+"""The highest equalize voltage of a fixed battery program, for 12 V nominal (tristar.md §5.4)."""
 DONE = "done"
 GRACE = 60.0
 """Seconds in which the device must show a request, or that it is gone."""
@@ -237,11 +239,19 @@ class Equalize:
             return "it is not known yet which battery program the settings switches choose"
         if program == NO_EQUALIZE_PROGRAM:
             return "the battery program of switches 4, 5 and 6 has no equalize: choose another one"
-        if program != CUSTOM_PROGRAM or volts is None:
+        highest = highest_voltage(plant.options)
+        if program != CUSTOM_PROGRAM:
+            nominal = plant.options.system_voltage or plant.number(v.NOMINAL_VOLTAGE)
+            if plant.options.highest_voltage is None or (nominal and highest >= HIGHEST_PRESET * nominal / 12):
+                return ""
+            return (
+                f"the battery program of switches 4, 5 and 6 may equalize at more than the {highest:.2f} V that are "
+                "allowed: choose the custom program, all three on"
+            )
+        if volts is None:
             return ""
         if volts == 0:
             return f"the charger has no equalize voltage: set {ts.SET_EQUALIZE_VOLTAGE.name} first"
-        highest = highest_voltage(plant.options)
         if volts > highest:
             return f"the charger's equalize voltage of {volts:.2f} V is above the {highest:.2f} V that are allowed"
         return ""

@@ -17,6 +17,8 @@ from typing import Any
 from heliobus.atomic import sync_directory, write
 
 VERSION = 1
+PATIENCE = 10.0
+"""Seconds after which a disk that says nothing is one that fails."""
 
 
 class JournalError(Exception):
@@ -155,7 +157,10 @@ class Journal:
 
 async def _in_thread(function: Callable[..., Any], *arguments: object) -> Any:
     try:
-        return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    except TimeoutError:
+        raise JournalError("the journal of the change cannot be kept: the disk does not answer") from None
     except OSError as error:
         raise JournalError(f"the journal of the change cannot be kept: {error}") from error
 

@@ -93,7 +93,9 @@ def bounds(values: Mapping[str, Value], options: ControlOptions) -> Bounds | Non
 
     By tristar.md §3.1. Stored settings count only where the switches choose the custom program.
     """
-    nominal = options.system_voltage or _positive(values, v.NOMINAL_VOLTAGE.name)
+    nominals = options.system_voltage, _positive(values, v.NOMINAL_VOLTAGE.name)
+    # Where the owner and the charger differ, one of them is wrong, and the smaller does no harm.
+    nominal = min((each for each in nominals if each is not None), default=None)
     amps = highest_amps(values, options)
     if nominal is None or amps is None:
         return None
@@ -119,10 +121,11 @@ def highest_amps(values: Mapping[str, Value], options: ControlOptions) -> float 
     return min(rated, options.highest_current)
 
 
-def own_voltage(values: Mapping[str, Value]) -> float | None:
+def own_voltage(values: Mapping[str, Value], *, equalize: bool = True) -> float | None:
     """The highest voltage a custom program regulates to by itself at this temperature; None where it is not known.
 
-    That is absorption, or equalize while one is requested or may begin by itself (tristar.md §4.3).
+    That is absorption, or equalize while one is requested or may begin by itself (tristar.md §4.3); without `equalize`
+    always absorption.
     """
     absorption, temperature = _positive(values, ABSORPTION), values.get(TEMPERATURE)
     per_degree, coldest, hottest = (values.get(name) for name in (PER_DEGREE, COLDEST, HOTTEST))
@@ -131,7 +134,7 @@ def own_voltage(values: Mapping[str, Value]) -> float | None:
     if not (isinstance(per_degree, float) and isinstance(coldest, int | float) and isinstance(hottest, int | float)):
         return None
     volts = absorption
-    if values.get(AUTO_EQUALIZE) != 0 or values.get(v.EQUALIZE_REQUESTED.name) != 0:
+    if equalize and (values.get(AUTO_EQUALIZE) != 0 or values.get(v.EQUALIZE_REQUESTED.name) != 0):
         volts = max(volts, _positive(values, EQUALIZE) or 0.0)
     # The published compensation bears the minus sign that the device leaves out.
     volts += per_degree * (min(max(temperature, coldest), hottest) - REFERENCE_CELSIUS)

@@ -1,12 +1,14 @@
 """Every command and how it ended, on record, and the last one in words."""
 
 import asyncio
+from contextlib import suppress
 
 from heliobus.control.audit import Audit, Record
 from heliobus.control.plant import Plant
 from heliobus.model.command import Command, Done, Outcome, Refused
 from heliobus.model.point import Value
 
+DISK_TIME = 10.0
 REPEATED = 60.0
 """Seconds in which the very same refusal is recorded once: a program that insists must not fill the disk."""
 
@@ -34,7 +36,10 @@ class Recorder:
             time, plant.name, plant.key, command.origin, command.point, old, command.value, result, why, value
         )
         plant.changed()
-        await self._audit.record(record)
+        # What waits is written when the disk answers again.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISK_TIME):
+                await self._audit.record(record)
 
     def note(self, command: Command, old: Value, outcome: Outcome) -> None:
         """Record without waiting for the disk."""

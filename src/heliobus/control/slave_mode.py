@@ -28,6 +28,10 @@ GRACE = 10.0
 """How long after a start a limit that was found is left alone, for whoever imposed it to come back."""
 STORE = "store"
 BUSY_PAUSE = 1.0
+DISK_TIME = 1.0
+"""How long a limit waits for the disk, in seconds."""
+PASSING = frozenset({5, 6, 10, 11})
+"""Exceptions of a device that is busy, and of a gateway that got no answer: the write may have arrived."""
 SETTLE = 1.0
 """Time for the device to leave slave control before it is asked again."""
 TRIES = 4
@@ -102,7 +106,7 @@ class SlaveMode:
         try:
             async with asyncio.timeout(timeout), self._writing:
                 known = self._looked_back or await self._look_back()
-                return await self._take_back() if self._in_use() else known
+                return await self._take_back(last=True) if self._in_use() else known
         except TimeoutError:
             log.error("%s: its limits could not be taken back within %.0f s", self._plant.name, timeout)
             return False
@@ -155,7 +159,7 @@ class SlaveMode:
     async def _look_back(self) -> bool:
         """Find out what a session before this one left in the device; False while that cannot be said."""
         slave = self._slave
-        if not self._plant.answers:
+        if not (self._plant.answers or self._quiet):
             return False
         try:
             words = await self._plant.terminal.words((slave.amps, slave.volts, slave.state, slave.faults))
@@ -266,8 +270,11 @@ class SlaveMode:
                 await self._write(channel, word)
         self._complain("fault", "the slave control fault stays although its limits are renewed")
 
-    async def _take_back(self) -> bool:
-        """Release every used register; True when the device is seen to be on its own and without the fault."""
+    async def _take_back(self, *, last: bool = False) -> bool:
+        """Release every used register; True when the device is seen to be on its own and without the fault.
+
+        `last`: there may be no other occasion, so it is tried also where nobody is seen to answer.
+        """
         plant, slave = self._plant, self._slave
         why, faulted = "", False
         for channel in self._channels:
@@ -284,7 +291,7 @@ class SlaveMode:
                 words = await plant.terminal.words((slave.state, slave.faults))
             except TerminalError as error:
                 why = str(error)
-                if isinstance(error, RejectedError) or not plant.answers:
+                if _is_final(error) or not (plant.answers or last):
                     break
                 continue
             if self._is_free(words):
@@ -311,7 +318,7 @@ class SlaveMode:
         try:
             await self._plant.terminal.write_word(channel.register, word, once=False)
         except RejectedError as error:
-            channel.used = was_used
+            channel.used = was_used or not _is_final(error)
             self._failed(channel, "rejected", f"its limits are refused: {error}")
             return False
         except TerminalError as error:
@@ -339,10 +346,11 @@ class SlaveMode:
     async def _note(self, engaged: Sequence[str]) -> None:
         """Have on disk which registers may hold a limit."""
         try:
-            await self._plant.store.keep(SECTION, {"engaged": list(engaged)} if engaged else {})
-        except StoreError as error:
+            async with asyncio.timeout(DISK_TIME):
+                await self._plant.store.keep(SECTION, {"engaged": list(engaged)} if engaged else {})
+        except (StoreError, TimeoutError) as error:
             # The next start also finds what is left by asking the device; a battery's limit must not wait for a disk.
-            self._complain(STORE, f"it cannot be remembered that it is steered: {error}")
+            self._complain(STORE, f"it cannot be remembered that it is steered: {error or 'the disk does not answer'}")
         else:
             self._complaints.discard(STORE)
 
@@ -377,6 +385,11 @@ class SlaveMode:
         if values != self._shown:
             self._shown = values
             self._plant.changed()
+
+
+def _is_final(error: TerminalError) -> bool:
+    """Whether the device itself says no."""
+    return isinstance(error, RejectedError) and error.code not in PASSING
 
 
 def _now() -> float:

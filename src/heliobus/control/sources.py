@@ -101,9 +101,10 @@ class Sources:
     def limits(self) -> tuple[Limit, ...]:
         """What everybody allows now."""
         limits = [limit for limit, until in self._offers.values() if _now() < until]
-        if self._kept[v.BMS_REQUIRED.name] and not limits and not self._mode() & BMS:
-            limits.append(Limit(BMS_MISSING, amps=0.0))
         dvcc = self._dvcc()
+        # A battery that is said to be there, but gives no limit, protects nothing.
+        if self._kept[v.BMS_REQUIRED.name] and not limits and not (self._mode() & BMS and dvcc is not None):
+            limits.append(Limit(BMS_MISSING, amps=0.0))
         if dvcc is not None:
             limits.append(dvcc)
         user = self.user()

@@ -193,7 +193,11 @@ class Steering:
         nominal = self._plant.options.system_voltage or self._known.get(v.NOMINAL_VOLTAGE.name)
         band = BAND * nominal / 12 if self._holding_user and isinstance(nominal, int) else 0.0
         self._holding_user = own > volts - band
-        return min(volts, own) if self._holding_user else None
+        if not self._holding_user:
+            return None
+        # An equalize that may begin some day must not make absorption of a limit above it.
+        absorbing = own_voltage(self._known, equalize=False)
+        return volts if absorbing is None else min(volts, absorbing)
 
     def _remember(self, values: Mapping[str, Value]) -> None:
         self._known |= {name: value for name in KNOWN if (value := values.get(name)) is not None}

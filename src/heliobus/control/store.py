@@ -9,6 +9,8 @@ from typing import Any
 from heliobus.atomic import WriteFailedError, write
 
 VERSION = 1
+PATIENCE = 10.0
+"""Seconds after which a disk that says nothing is one that fails."""
 
 
 class StoreError(Exception):
@@ -24,7 +26,7 @@ class Store:
         self._path = None if folder is None else folder / f"{key}.json"
         self._sections: dict[str, Mapping[str, Any]] = {}
         self._writing = asyncio.Lock()
-        self._unsaved = False
+        self._unsaved: set[str] = set()
 
     def load(self) -> str | None:
         """Read the file, or the one before it if it is damaged; blocks. A note in words if it was."""
@@ -48,19 +50,29 @@ class Store:
 
     async def keep(self, name: str, section: Mapping[str, Any]) -> None:
         """Remember `section`, on disk when this returns. Raises StoreError."""
-        async with self._writing:
-            if self._sections.get(name, {}) == section and not self._unsaved:
-                return
-            self._sections[name] = dict(section)
-            if self._path is None:
-                return
-            self._unsaved = True
-            content = json.dumps({"version": VERSION, "sections": self._sections}, indent=1, sort_keys=True).encode()
-            try:
-                await asyncio.get_running_loop().run_in_executor(None, write, self._path, content)
-            except WriteFailedError as error:
-                raise StoreError(str(error)) from error
-            self._unsaved = False
+        if name not in self._unsaved and self._sections.get(name, {}) == section:
+            return
+        self._sections[name] = dict(section)
+        if self._path is None:
+            return
+        self._unsaved.add(name)
+        try:
+            async with asyncio.timeout(PATIENCE), self._writing:
+                await self._save(self._path, name)
+        except TimeoutError:
+            raise StoreError(f"{self._path}: cannot save: the disk does not answer") from None
+
+    async def _save(self, path: Path, name: str) -> None:
+        if name not in self._unsaved:
+            # Who wrote before has saved this one too.
+            return
+        saved = dict(self._sections)
+        content = json.dumps({"version": VERSION, "sections": saved}, indent=1, sort_keys=True).encode()
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, write, path, content)
+        except WriteFailedError as error:
+            raise StoreError(str(error)) from error
+        self._unsaved = {each for each in self._unsaved if self._sections[each] is not saved.get(each)}
 
 
 def _sections(content: bytes) -> dict[str, Mapping[str, Any]]:

@@ -29,6 +29,7 @@ log = logging.getLogger("heliobus.control")
 
 SECTION = "settings"
 READS, READ_PAUSE = 3, 1.0
+BACKUP_TIME = 10.0
 IDLE, DONE, FAILED, RECOVERING = "idle", "done", "failed", "finishing an interrupted change"
 
 Wanted = Mapping[str, float]
@@ -137,8 +138,10 @@ class SettingsChange:
     def values(self) -> Mapping[str, Value]:
         """What the change of settings says of itself, by point name."""
         kept = self._plant.store.section(SECTION)
+        # An earlier control of the same charger may have finished it.
+        over = self._status == RECOVERING and not self.pending and not self._plant.busy.locked()
         return {
-            v.PROFILE_STATUS.name: self._status,
+            v.PROFILE_STATUS.name: IDLE if over else self._status,
             v.PROFILE_PROGRESS.name: round(self._progress),
             v.PROFILE_ERROR.name: str(kept.get("error", "")),
             v.PROFILE_APPLIED.name: str(kept.get("applied", "")),
@@ -196,12 +199,13 @@ class SettingsChange:
                 await self._remember(label, Refused(str(why)))
                 return Refused(str(why))
             record = Record(plant.key, label, origin, plant.clock.time(), tuple(_entry(each) for each in planned))
-            await backup.keep(plant.store.folder, plant.key, record.time, self._backup(held, record.time))
+            async with asyncio.timeout(BACKUP_TIME):
+                await backup.keep(plant.store.folder, plant.key, record.time, self._backup(held, record.time))
             await self._endurance.book([each.register for each in planned], record.time)
             await self._journal.save(record)
         except (TerminalError, StoreError, JournalError, OSError) as error:
             await self._close_journal()
-            outcome = Failed(f"{error}; nothing was changed")
+            outcome = Failed(f"{str(error) or 'the disk does not answer'}; nothing was changed")
             await self._remember(label, outcome)
             return outcome
         names = ", ".join(f"{each.register.point.name} {each.old} → {each.new}" for each in planned)
