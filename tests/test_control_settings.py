@@ -187,7 +187,7 @@ def test_chemistry_bounds_what_a_battery_gets() -> None:
 
 def test_what_the_owner_allows_narrows_it_further() -> None:
     assert judge({"set_absorption_voltage": 29.0}, highest_voltage=28.4) == (
-        "absorption voltage 29 V is above highest_voltage 28.4 V",
+        "absorption voltage 29 V is above the 28.4 V of [device.limits] (MaxChargeVoltage on a GX)",
     )
     assert judge({"set_absorption_voltage": 28.4}, highest_voltage=28.4) == ()
     assert judge({"set_current_limit": 30.0}, highest_current=30.0) == ()

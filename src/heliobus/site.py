@@ -114,6 +114,8 @@ class Site:
             self._commandables[name] = commandable
         if self._devices.get(name) == device:
             return
+        if commandable is None:
+            self._commandables.pop(name, None)
         self._devices[name] = device
         self._store(device, silent(device), everything=True)
 

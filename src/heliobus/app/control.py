@@ -22,7 +22,7 @@ from heliobus.model.command import Change, Command, Control, Failed, Outcome, Re
 from heliobus.model.control_options import Profile
 from heliobus.model.device import Device, Identity
 from heliobus.model.localtime import LocalTime
-from heliobus.model.reading import Reading
+from heliobus.model.reading import Health, Reading
 from heliobus.site import Commandable, Site
 from heliobus.supervise import supervise
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from heliobus.control.charger import ChargerControl
 
 log = logging.getLogger("heliobus.app")
+
+ANSWERING = (Health.OK, Health.FAILING)
 
 
 @dataclass(slots=True, eq=False)
@@ -140,7 +142,7 @@ class Controls:
         entry = self._entries.get(device.name)
         if entry is None or not device.controls:
             return reading
-        values = entry.control.values()
+        values = entry.control.values(answers=reading.health in ANSWERING)
         reasons = {name: why for name, why in reading.reasons.items() if values.get(name) is None}
         return replace(reading, values={**reading.values, **values}, reasons=reasons)
 
@@ -221,9 +223,9 @@ class Controls:
         )
 
     def _amend(self, name: str) -> None:
-        entry, device = self._entries.get(name), self._site.device(name)
-        if entry is not None and device is not None and device.controls:
-            self._site.amend(name, entry.control.values())
+        entry, device, reading = self._entries.get(name), self._site.device(name), self._site.reading(name)
+        if entry is not None and device is not None and reading is not None and device.controls:
+            self._site.amend(name, entry.control.values(answers=reading.health in ANSWERING))
 
 
 def _host(config: DeviceConfig, driver: Driver, identity: Identity) -> str | None:

@@ -121,7 +121,9 @@ class ChargerControl:
             return "its charge settings are being written at this moment"
         if not self._plant.answers and not control.dynamic:
             return "the charger does not answer"
-        return self._guard() or self._special_refusal(command.point, value)
+        # Whoever renews its values goes on while the charger is silent; they count when it answers again.
+        unknown = control.dynamic and not self._is_known()
+        return (None if unknown else self._guard()) or self._special_refusal(command.point, value)
 
     def refused(self, command: Command, why: str) -> None:
         """Record that an output has refused `command` by itself, after `refusal` told it to."""
@@ -137,7 +139,8 @@ class ChargerControl:
     async def plan(self, command: Command) -> tuple[Change, ...] | Refused | Failed:
         """What `command` would write, without writing."""
         await self._be_known()
-        why = self.refusal(command)
+        with self._change.only_looking():
+            why = self.refusal(command)
         if why is not None:
             return Refused(why)
         value = self._controls[command.point].coerced(command.value)
@@ -159,12 +162,12 @@ class ChargerControl:
         await self._be_known()
         return await self._change.stored()
 
-    def values(self) -> dict[str, Value]:
+    def values(self, *, answers: bool) -> dict[str, Value]:
         """What control says of itself, by point name; None for what nobody can know while the charger is silent."""
         values: dict[str, Value] = {v.COMMAND_RESULT.name: self._recorder.last}
         for part in (self._steering, self._equalize, self._change, self._care):
             values.update(part.values())
-        if not self._plant.answers:
+        if not answers:
             values.update(dict.fromkeys(ABOUT_THE_DEVICE & values.keys()))
         return values
 
@@ -246,12 +249,15 @@ class ChargerControl:
 
     async def _be_known(self) -> None:
         """Wait a moment for what guards the charger: nobody knows it right after the start, or after a restart."""
-        slave = self._plant.writes.slave
         with suppress(TimeoutError):
             async with asyncio.timeout(KNOWING_TIME):
-                while slave is not None and self._plant.values.get(slave.state.point.name) is None:
+                while not self._is_known():
                     self._news.clear()
                     await self._news.wait()
+
+    def _is_known(self) -> bool:
+        slave = self._plant.writes.slave
+        return slave is None or self._plant.values.get(slave.state.point.name) is not None
 
     async def _recover(self) -> None:
         """Finish a change of settings that was interrupted; again and again, until the charger lets it be finished."""

@@ -126,7 +126,9 @@ class _Case:
                     f"the limits of chemistry {chemistry.name} at {12 * self.times:g} V"
                 )
             if owner is not None and value > owner + slack:
-                found.append(f"{self.words(name)} is above highest_voltage {owner:g} V")
+                found.append(
+                    f"{self.words(name)} is above the {owner:g} V of [device.limits] (MaxChargeVoltage on a GX)"
+                )
         return found
 
     def high_voltage(self) -> list[str]:

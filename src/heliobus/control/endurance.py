@@ -40,7 +40,8 @@ class Endurance:
             until = self._local(self._last + limits.interval)
             day = "" if until.date() == today.date() else f"{until:%Y-%m-%d} "
             return (
-                f"settings were changed at {self._local(self._last):%H:%M}, and the charger's memory wears out: "
+                f"settings were changed at {self._local(self._last):%H:%M}, and the charger's memory wears out "
+                f"([device.eeprom] interval): "
                 f"not before {day}{until:%H:%M}"
             )
         if self._today(today) >= limits.daily:

@@ -266,7 +266,7 @@ class Equalize:
         if plant.values.get(v.CHARGER_ENABLED.name) == 0:
             return f"the charger is disconnected: set {v.CHARGER_ENABLED.name} to 1 first"
         if state == EXTERNAL or self._steered():
-            return "the charger is under external control: end that first"
+            return "the charger is under external control, by a limit, a top charge or the GX: end that first"
         return ""
 
     def _by_battery(self) -> str:
@@ -275,7 +275,10 @@ class Equalize:
             return f"the battery is at {celsius:g} °C, above the {options.hottest:g} °C of equalize.hottest"
         days = self._days_since()
         if self._run is None and days is not None and days < options.interval:
-            return f"the last equalize was {days:.0f} days ago, less than the {options.interval:g} of equalize.interval"
+            return (
+                f"the last equalize was {days:.0f} days ago, less than the {options.interval:g} "
+                "of interval_days under [device.equalize]"
+            )
         return ""
 
     def _days_since(self) -> float | None:

@@ -6,8 +6,8 @@ words say at the next start what is left to do.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from heliobus.control import backup
@@ -57,6 +57,7 @@ class SettingsChange:
         self._held: Mapping[str, int] = {}
         self._status = RECOVERING if self.pending else IDLE
         self._progress = 0.0
+        self._looking = False
 
     @property
     def pending(self) -> bool:
@@ -75,15 +76,30 @@ class SettingsChange:
         wrong = malformed(self._eeprom, wanted)
         if wrong:
             return "; ".join(wrong)
-        return self._eeprom.guard(plant.values) or system_refusal(plant) or self._known_to_be_too_early(wanted)
+        return (
+            self._eeprom.guard(plant.values)
+            or system_refusal(plant)
+            or self._known_to_be_wrong(wanted)
+            or (None if self._looking else self._known_to_be_too_early(wanted))
+        )
+
+    @contextmanager
+    def only_looking(self) -> Iterator[None]:
+        """Within the block nothing is going to be written, so the wear of the memory is no reason to refuse."""
+        self._looking = True
+        try:
+            yield
+        finally:
+            self._looking = False
 
     async def plan(self, wanted: Wanted) -> tuple[SettingChange, ...] | Refused | Failed:
         """What would be written for `wanted`, from what the charger has stored now; empty if it has all of it."""
-        why = self.refusal(wanted)
+        with self.only_looking():
+            why = self.refusal(wanted)
         if why is not None:
             return Refused(why)
         try:
-            return self._planned(await self._read(), wanted)
+            return self._planned(await self._read(), wanted, for_writing=False)
         except TerminalError as error:
             return Failed(str(error))
 
@@ -149,6 +165,15 @@ class SettingsChange:
             v.EEPROM_WRITES.name: self._endurance.total,
         }
 
+    def _known_to_be_wrong(self, wanted: Mapping[str, object]) -> str | None:
+        """What is wrong with `wanted` beside the settings that were polled last; None if nothing, or not known."""
+        polled = {each.point.name: self._plant.values.get(each.point.name) for each in self._eeprom.registers}
+        touched = {name: value for name, value in wanted.items() if isinstance(value, int | float)}
+        if any(value is None for value in polled.values()):
+            return None
+        touched = {name: value for name, value in touched.items() if value != polled[name]}
+        return "; ".join(problems(self._eeprom, {**polled, **touched}, touched, self._plant.options)) or None
+
     def _known_to_be_too_early(self, wanted: Mapping[str, object]) -> str | None:
         """Why not yet, if by the words that were last read something would have to be written."""
         numbers = {name: value for name, value in wanted.items() if isinstance(value, int | float)}
@@ -171,7 +196,9 @@ class SettingsChange:
         self._held = await self._plant.terminal.words(self._eeprom.registers)
         return self._held
 
-    def _planned(self, held: Mapping[str, int], wanted: Wanted) -> tuple[SettingChange, ...] | Refused:
+    def _planned(
+        self, held: Mapping[str, int], wanted: Wanted, *, for_writing: bool = True
+    ) -> tuple[SettingChange, ...] | Refused:
         plant, eeprom = self._plant, self._eeprom
         try:
             planned = changes(eeprom, held, wanted, plant.factors())
@@ -182,7 +209,7 @@ class SettingsChange:
         wrong = problems(eeprom, values_of(eeprom, after, plant.factors()), touched, plant.options)
         if wrong:
             return Refused("; ".join(wrong))
-        early = self._endurance.refusal(plant.clock.time()) if planned else None
+        early = self._endurance.refusal(plant.clock.time()) if planned and for_writing else None
         return planned if early is None else Refused(early)
 
     async def _begin(self, wanted: Wanted, label: str, origin: str) -> Record | Outcome:

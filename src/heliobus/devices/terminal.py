@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from heliobus.devices.decode import Decoder
 from heliobus.devices.driver import Driver, Register
+from heliobus.devices.identify import GATEWAY_EXCEPTIONS
 from heliobus.devices.plan import Cost, plan
 from heliobus.devices.writes import Coil
 from heliobus.model.point import Value
@@ -94,4 +95,7 @@ class Terminal:
         except BusError as error:
             raise TerminalError(str(error), sent=True) from error
         except ModbusException as error:
+            if error.code in GATEWAY_EXCEPTIONS:
+                # A gateway that got no answer cannot say whether the device took it.
+                raise TerminalError(str(error), sent=True) from error
             raise RejectedError(str(error), error.code) from error
