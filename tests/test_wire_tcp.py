@@ -1,8 +1,10 @@
 """The TCP link and the bus on real sockets of 127.0.0.1."""
 
 import asyncio
+import socket
 import struct
 from contextlib import asynccontextmanager
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -134,7 +136,7 @@ async def test_a_timeout_closes_the_connection():
         assert bus.statistics.reconnects == 1
 
 
-async def test_nobody_listens():
+async def test_nobody_listens(monkeypatch: pytest.MonkeyPatch):
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
@@ -143,7 +145,9 @@ async def test_nobody_listens():
         for _ in range(2):
             with pytest.raises(LinkDown, match=f"^tcp://127.0.0.1:{port}: connection refused$"):
                 await bus.ask(1, READ)
-    link = TcpLink("x", "localhost", port)
+    addresses = [(socket.AF_INET, 0, 0, "", (host, port)) for host in ("127.0.0.1", "127.0.0.2")]
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", AsyncMock(return_value=addresses))
+    link = TcpLink("x", "charger.example", port)
     with pytest.raises(LinkError, match=r"^x: connection refused$"):
         await link.open(2)
 
