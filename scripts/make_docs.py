@@ -11,7 +11,7 @@ from heliobus.model.command import ControlKind
 from heliobus.model.control_options import ControlOptions
 from heliobus.model.point import Point
 from heliobus.model.quantity import Kind
-from heliobus.model.vocabulary import CONTROL_POINTS, HEALTH_POINTS, LEDGER_POINTS
+from heliobus.model.vocabulary import CONTROL_POINTS, HEALTH_POINTS, SITE_POINTS
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "devices.md"
 
@@ -49,7 +49,7 @@ def _points(driver: Driver) -> str:
     places = {
         register.point.name: f"{register.table.name.lower()} 0x{register.address:04X}" for register in driver.registers
     }
-    places |= {point.name: "ledger" for point in LEDGER_POINTS} | {point.name: "bus" for point in HEALTH_POINTS}
+    places |= {point.name: "ledger" for point in SITE_POINTS} | {point.name: "bus" for point in HEALTH_POINTS}
     lines = [f"\n## {driver.name}\n", "| Point | Unit | Where | About |", "|---|---|---|---|"]
     lines += [
         f"| `{point.name}` | {_unit(point)} | {places.get(point.name, 'derived')} | {point.doc} |"

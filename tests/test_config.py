@@ -141,7 +141,15 @@ WRONG: list[tuple[str, tuple[str, ...]]] = [
         ROOF + VENUS + "[site]\ntimezon = 1\n",
         ("[site]", "'timezon'", "did you mean 'timezone'", "name, timezone, state"),
     ),
-    (ROOF + "pol = 5\n" + VENUS, ("[[device]] 1", "'pol'", "did you mean 'poll'", "driver, link, unit, poll, control")),
+    (
+        ROOF + "pol = 5\n" + VENUS,
+        (
+            "[[device]] 1",
+            "'pol'",
+            "did you mean 'poll'",
+            "driver, link, unit, poll, role, position, phase, kind, control",
+        ),
+    ),
     (ROOF + '"a\\nb" = 5\n' + VENUS, ("[[device]] 1", "'a\\nb'", "allowed")),
     (ROOF + "[output.mqtt]\n", ("[output]", "'mqtt'", "allowed: venus")),
     (ROOF + "[output.venus]\nbusses = 1\n", ("[output.venus]", "'busses'", "did you mean 'bus'", "on_bus_loss")),

@@ -274,13 +274,14 @@ class Installation:
             label=config.label,
             driver=driver.name,
             short=driver.short,
-            role=driver.role,
+            role=config.role or driver.role,
             address=config.link.describe(config.unit),
             identity=known.identity,
             points=points,
             key=known.key,
             number=known.number,
             controls=controls,
+            placement=config.placement,
         )
 
     async def _save_in_rhythm(self) -> None:

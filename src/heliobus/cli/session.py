@@ -55,7 +55,7 @@ class Session:
             config.label,
             driver.name,
             driver.short,
-            driver.role,
+            config.role or driver.role,
             config.link.describe(config.unit),
             identity,
             driver.points(),

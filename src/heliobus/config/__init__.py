@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from heliobus.config import control, dates, profiles
+from heliobus.config import control, dates, placement, profiles
 from heliobus.config.table import ConfigError, Table, line
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver
 from heliobus.model.control_options import NORTH, ControlOptions, Profile, Seasons
 from heliobus.model.localtime import UnknownTimeZoneError, local_time
+from heliobus.model.placement import UNPLACED, Placement
+from heliobus.model.role import Role
 from heliobus.wire.address import FORMS, LinkAddress, LinkAddressError, parse_link
 
 __all__ = [
@@ -37,7 +39,10 @@ UNCONTROLLED = ControlOptions()
 
 @dataclass(frozen=True, slots=True)
 class DeviceConfig:
-    """One `[[device]]`: `poll` is the period in seconds of what changes fast, `options` all about its control."""
+    """One `[[device]]`: `poll` is the period in seconds of what changes fast, `options` all about its control.
+
+    `role` None is the driver's usual one; `placement` is where a meter sits.
+    """
 
     name: str
     driver: str
@@ -46,6 +51,8 @@ class DeviceConfig:
     poll: float = 5.0
     label: str = ""
     options: ControlOptions = UNCONTROLLED
+    role: Role | None = None
+    placement: Placement = UNPLACED
 
     @property
     def control(self) -> bool:
@@ -201,7 +208,7 @@ def _devices(tables: list[Table]) -> tuple[DeviceConfig, ...]:
 
 
 def _device(table: Table, taken: set[str]) -> DeviceConfig:
-    table.only("name", "driver", "link", "unit", "poll", *control.KEYS)
+    table.only("name", "driver", "link", "unit", "poll", *placement.KEYS, *control.KEYS)
     driver = _driver(table)
     label = table.text("name", "")
     if label in taken:
@@ -212,6 +219,7 @@ def _device(table: Table, taken: set[str]) -> DeviceConfig:
         link = parse_link(text, baud=driver.baud, stop=driver.stop_bits)
     except LinkAddressError as error:
         raise ConfigError(f"{table.where()}: link: {line(str(error))}") from None
+    role = placement.role(table, driver)
     return DeviceConfig(
         name=name,
         driver=driver.name,
@@ -220,6 +228,8 @@ def _device(table: Table, taken: set[str]) -> DeviceConfig:
         poll=table.seconds("poll", driver.poll_period, 0.2, 3600),
         label=label,
         options=control.options(table, driver),
+        role=role if table.has("role") else None,
+        placement=placement.placement(table, role),
     )
 
 

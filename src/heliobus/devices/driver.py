@@ -1,6 +1,6 @@
 """How a device family is declared: a line of a table says where a point lives and how it is read."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from heliobus.model.device import Identity
 from heliobus.model.point import Point, Value
 from heliobus.model.role import Role
-from heliobus.model.vocabulary import ENERGY_DAY_COUNTER, HEALTH_POINTS, LEDGER_POINTS
+from heliobus.model.vocabulary import (
+    CLOCK_DRIFT,
+    DEVICE_CLOCK,
+    ENERGY_DAY_COUNTER,
+    ENERGY_FORWARD,
+    ENERGY_FORWARD_COUNTER,
+    HEALTH_POINTS,
+    YIELD_TODAY,
+    YIELD_TOTAL,
+)
 from heliobus.wire.bus import Timing
 from heliobus.wire.modbus.coding import Coding
 from heliobus.wire.modbus.pdu import ReadDeviceIdentification, ReadRegisters
@@ -78,12 +87,14 @@ class Register:
 class BlockLimits:
     """What one request of this device may cover.
 
-    `forbidden` addresses must not be read over; `holes` says whether addresses without a register may be.
+    `forbidden` addresses must not be read over; `holes` says whether addresses without a register may be. At an
+    address in `starts` a request must begin: the stricter models of a family refuse one that reaches over it.
     """
 
     max_count: int = 125
     holes: bool = True
     forbidden: frozenset[int] = frozenset()
+    starts: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +124,35 @@ class NotOurs:
     why: str
 
 
+ADDED_POINTS: Mapping[str, tuple[Point, ...]] = {
+    ENERGY_DAY_COUNTER.name: (YIELD_TODAY, YIELD_TOTAL),
+    ENERGY_FORWARD_COUNTER.name: (ENERGY_FORWARD,),
+    DEVICE_CLOCK.name: (CLOCK_DRIFT,),
+}
+"""What the site adds to the readings of a device that has a point."""
+
 Recognition = Generator[Ask, object, Recognised | NotOurs]
 Derive = Callable[[Mapping[str, Value]], Mapping[str, Value]]
 
 
 def _nothing(_: Mapping[str, Value]) -> Mapping[str, Value]:
     return {}
+
+
+Doubt = Callable[[Mapping[str, Value]], Collection[str]]
+"""From the values that were read: the names of those that cannot be true beside the others."""
+
+
+def _no_doubt(_: Mapping[str, Value]) -> Collection[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Another name by which `heliobus read` knows a point, as an older program printed it: value · `times`."""
+
+    point: str
+    times: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,6 +162,10 @@ class Driver:
     `name` is what the config says, `short` what D-Bus names and keys are made of. `recognise` starts a generator of
     questions that ends with a verdict; it is pure. `derive` adds the `derived` points from the values that were read.
     `writes` is what may be written to it, None for nothing.
+
+    `roles` are all that its owner may choose from, `role` the usual one. `doubt` names values that contradict each
+    other; they are out of range. `turnaround` is the usual time from a request's last byte to its answer's first, in
+    seconds. For `settling` seconds after it was silent what the device says is not believed.
     """
 
     name: str
@@ -146,6 +184,15 @@ class Driver:
     stop_bits: int = 1
     notes: str = ""
     writes: "Writes | None" = None
+    roles: tuple[Role, ...] = ()
+    doubt: Doubt = _no_doubt
+    turnaround: float = 0.03
+    settling: float = 0.0
+    aliases: Mapping[str, Alias] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.roles:
+            object.__setattr__(self, "roles", (self.role,))
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -156,7 +203,8 @@ class Driver:
         """Every point a device of this family has, by name, in the order of the table."""
         points = {register.point.name: register.point for register in self.registers}
         points.update((point.name, point) for point in self.derived)
-        if ENERGY_DAY_COUNTER.name in points:
-            points.update((point.name, point) for point in LEDGER_POINTS)
+        for source, added in ADDED_POINTS.items():
+            if source in points:
+                points.update((point.name, point) for point in added)
         points.update((point.name, point) for point in HEALTH_POINTS)
         return points

@@ -8,7 +8,7 @@ from heliobus.devices.driver import Driver
 from heliobus.devices.plan import Block, halves
 from heliobus.model.point import Value
 from heliobus.model.reading import Reason
-from heliobus.model.vocabulary import LEDGER_POINTS
+from heliobus.model.vocabulary import SITE_POINTS
 from heliobus.wire.modbus.pdu import ReadBits, ReadRegisters
 
 STALE_AFTER = 2
@@ -58,7 +58,7 @@ class Image:
         self._derived = tuple(point.name for point in driver.derived)
         self._factor_names = driver.factors
         self._slots: list[Slot] = []
-        names = [name for name, point in driver.points().items() if point not in LEDGER_POINTS]
+        names = [name for name, point in driver.points().items() if point not in SITE_POINTS]
         self._values: dict[str, Value] = dict.fromkeys(names)
         self._reasons: dict[str, Reason] = dict.fromkeys(names, Reason.STALE)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from heliobus.model.command import Control
+from heliobus.model.placement import UNPLACED, Placement
 from heliobus.model.point import Point
 from heliobus.model.role import Role
 
@@ -32,7 +33,7 @@ class Device:
     the serial number. `address` is where it is, for people (`Modbus TCP 192.0.2.4, unit 1`). `key` is a stable text of
     letters, digits and underscores for names, instances and history: short name and serial number
     (`tristar_10170296`), or short name and address where there is no serial. `controls` is what can be commanded, by
-    point name; empty while control is off.
+    point name; empty while control is off. `placement` says where a meter sits.
     """
 
     name: str
@@ -46,3 +47,4 @@ class Device:
     key: str
     number: int
     controls: Mapping[str, Control] = field(default_factory=dict)
+    placement: Placement = UNPLACED

@@ -47,6 +47,7 @@ HERTZ = Quantity("hertz", Kind.NUMBER, "Hz", 2, 0, 500, "frequency", "measuremen
 POWER_FACTOR = Quantity("power_factor", Kind.NUMBER, "", 2, -1, 1, "power_factor", "measurement", "ratio")
 VOLT_PER_CELSIUS = Quantity("volt_per_celsius", Kind.NUMBER, "V/°C", 4, -1, 1)
 SECOND = Quantity("second", Kind.INTEGER, "s", 0, 0, 1e9, "duration", "measurement", "seconds")
+DRIFT = Quantity("drift", Kind.INTEGER, "s", 0, -1e10, 1e10, "duration", "measurement", "seconds")
 MILLISECOND = Quantity("millisecond", Kind.NUMBER, "ms", 1, 0, 1e7, "duration", "measurement", "milliseconds")
 HOUR = Quantity("hour", Kind.INTEGER, "h", 0, 0, 1e8, "duration", "total_increasing", "hours")
 DAY = Quantity("day", Kind.INTEGER, "d", 0, 0, 1e5, "duration", "measurement", "days")

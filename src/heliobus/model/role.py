@@ -30,9 +30,13 @@ class RolePoints:
 
 _AC = RolePoints(
     frozenset({"ac_voltage", "ac_current", "ac_power"}),
-    frozenset({"ac_frequency", "ac_power_factor", "ac_apparent_power", "energy_forward", "energy_reverse"}),
+    frozenset({"ac_frequency", "ac_power_factor", "ac_apparent_power", "energy_forward", "energy_reverse"})
+    | {"high_power_alarm"},
 )
-_DC = RolePoints(frozenset({"dc_voltage", "dc_current", "dc_power"}), frozenset({"energy_forward", "energy_reverse"}))
+_DC = RolePoints(
+    frozenset({"dc_voltage", "dc_current", "dc_power"}),
+    frozenset({"energy_forward", "energy_reverse", "high_voltage_alarm", "low_voltage_alarm"}),
+)
 
 ROLES: dict[Role, RolePoints] = {
     Role.SOLAR_CHARGER: RolePoints(
@@ -51,11 +55,17 @@ ROLES: dict[Role, RolePoints] = {
                 "general_alarm",
                 "high_voltage_alarm",
                 "short_circuit_alarm",
+                "low_voltage_alarm",
+                "low_temperature_alarm",
+                "error_ids",
                 "equalize_requested",
                 "load_voltage",
                 "load_current",
                 "load_power",
                 "load_state",
+                "load_enabled",
+                "load_energy_today",
+                "load_energy_total",
                 "yield_today",
                 "yield_total",
             }

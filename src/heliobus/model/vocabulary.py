@@ -11,6 +11,7 @@ from heliobus.model.quantity import (
     CELSIUS,
     COUNT,
     DAY,
+    DRIFT,
     ENUM,
     FLAGS,
     HERTZ,
@@ -135,10 +136,19 @@ HIGH_VOLTAGE_ALARM = _point(
 )
 SHORT_CIRCUIT_ALARM = _point("short_circuit_alarm", ENUM, "Short circuit: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS)
 EQUALIZE_REQUESTED = _point("equalize_requested", ENUM, "Whether an equalize is requested", words=SWITCH)
+LOW_VOLTAGE_ALARM = _point("low_voltage_alarm", ENUM, "Voltage too low: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS)
+LOW_TEMPERATURE_ALARM = _point(
+    "low_temperature_alarm", ENUM, "Battery too cold: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS
+)
+HIGH_POWER_ALARM = _point("high_power_alarm", ENUM, "Power too high: 0 no, 1 warning, 2 alarm", words=ALARM_LEVELS)
+ERROR_IDS = _point("error_ids", TEXT, "Errors and warnings as man:[ewi]-code, comma between them, empty for none")
 LOAD_VOLTAGE = _point("load_voltage", VOLT, "Load output voltage")
 LOAD_CURRENT = _point("load_current", AMPERE, "Load output current")
 LOAD_POWER = _point("load_power", WATT, "Load output power")
 LOAD_STATE = _point("load_state", ENUM, "Load output", words=SWITCH)
+LOAD_ENABLED = _point("load_enabled", ENUM, "Whether the load output is asked to be on", words=SWITCH)
+LOAD_ENERGY_TODAY = _point("load_energy_today", KILOWATT_HOUR, "Energy given to the load output in the device's day")
+LOAD_ENERGY_TOTAL = _point("load_energy_total", KILOWATT_HOUR, "Energy given to the load output in the device's life")
 
 # Raw counters of a charger, food of the ledger
 ENERGY_DAY_COUNTER = _point(
@@ -207,6 +217,9 @@ DC_VOLTAGE = _point("dc_voltage", VOLT, "DC voltage")
 DC_CURRENT = _point("dc_current", AMPERE, "DC current")
 DC_POWER = _point("dc_power", WATT, "DC power")
 ENERGY_FORWARD = _point("energy_forward", KILOWATT_HOUR, "Energy consumed (loads, grid) or produced (sources)")
+ENERGY_FORWARD_COUNTER = _point(
+    "energy_forward_counter", WATT_HOUR, "The meter's own counter of energy, which its owner may reset", DIAGNOSTIC
+)
 ENERGY_REVERSE = _point("energy_reverse", KILOWATT_HOUR, "Energy given back to the grid")
 
 # Health of the device on its bus, counted by the bus
@@ -218,6 +231,10 @@ BUS_LATENCY = _point("bus_latency", MILLISECOND, "Time this device takes to answ
 BUS_LOAD = _point("bus_load", PERCENT, "Share of the last minute in which the bus was busy", DIAGNOSTIC)
 BUS_FOREIGN_FRAMES = _point("bus_foreign_frames", COUNT, "Frames of another master seen on the bus", DIAGNOSTIC)
 BUS_RECONNECTS = _point("bus_reconnects", COUNT, "Times the link was opened again", DIAGNOSTIC)
+
+# The device's own clock
+DEVICE_CLOCK = _point("device_clock", TEXT, "Local time by the device's own clock, YYYY-MM-DD HH:MM:SS", DIAGNOSTIC)
+CLOCK_DRIFT = _point("clock_drift", DRIFT, "Device's clock against local time, + if it is fast", DIAGNOSTIC)
 
 # Other words several families share
 NOMINAL_VOLTAGE = _point("nominal_voltage", NUMBER, "Nominal voltage of the battery system, in volts", DIAGNOSTIC)
@@ -233,6 +250,8 @@ CHARGE_CURRENT_LIMIT = _point(
 )
 TOP_CHARGE = _point("top_charge", ENUM, "Charge once to the top-charge voltage until the tail current", words=SWITCH)
 BMS_REQUIRED = _point("bms_required", ENUM, "Charge only while a battery controls the charger", SETTING, words=SWITCH)
+SET_CLOCK = _point("set_clock", ENUM, "Set the device's clock to local time", SETTING, words=BUTTON)
+RESET_ENERGY = _point("reset_energy", ENUM, "Set the meter's energy counter back to 0", SETTING, words=BUTTON)
 RESET_CONTROLLER = _point("reset_controller", ENUM, "Restart the charger", SETTING, words=BUTTON)
 RESET_COMM_SERVER = _point("reset_comm_server", ENUM, "Restart the charger's network server", SETTING, words=BUTTON)
 CLEAR_FAULTS = _point("clear_faults", ENUM, "Clear faults", SETTING, words=BUTTON)
@@ -283,7 +302,8 @@ COMMAND_RESULT = _point("command_result", TEXT, "The last command and how it end
 EEPROM_WRITES = _point("eeprom_writes", COUNT, "EEPROM registers written by Heliobus in the device's life", DIAGNOSTIC)
 SERVER_RESETS = _point("server_resets", COUNT, "Restarts of the network server by Heliobus", DIAGNOSTIC)
 
-LEDGER_POINTS = (YIELD_TODAY, YIELD_TOTAL)
+SITE_POINTS = (YIELD_TODAY, YIELD_TOTAL, ENERGY_FORWARD, CLOCK_DRIFT)
+"""Added to the readings by the site's steps: the ledger's yields and energies, and how wrong a clock is."""
 HEALTH_POINTS = (
     BUS_REQUESTS,
     BUS_TIMEOUTS,
