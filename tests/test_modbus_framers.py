@@ -146,7 +146,7 @@ def test_rtu_faults():
         events = framer.feed(stream)
         assert isinstance(events[-1], Fault)
         assert events[-1].kind == kind
-        assert framer.feed(FRAME) + framer.flush() == [Late()], "nothing answers a request that has failed"
+        assert framer.feed(FRAME) + framer.flush() == [Late(1)], "nothing answers a request that has failed"
 
 
 def test_rtu_refusal():
@@ -179,7 +179,7 @@ def test_rtu_two_strangers_in_one_chunk_are_two():
 def test_rtu_late_answer_is_late_and_the_next_stranger_is_not():
     framer, _ = opened(RtuFramer)
     framer.abandon()
-    assert framer.feed(FRAME) + framer.flush() == [Late()]
+    assert framer.feed(FRAME) + framer.flush() == [Late(1)]
     assert framer.feed(FRAME) + framer.flush() == [Foreign(1, 3)]
 
 

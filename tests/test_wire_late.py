@@ -120,6 +120,27 @@ def test_far_later_than_an_adapted_timeout(line):
     run_virtual(main())
 
 
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("late", [1.2, 1.9, 2.6])
+def test_an_answer_beyond_the_ceiling_is_not_taken_for_that_of_a_like_request(line, late):
+    """Reads of as many registers wait until it cannot come any more; others, and the same one again, need not."""
+    make, answer, options = LINES[line]
+
+    async def main():
+        bus, link = make(device(answer, {1}, late=late), **options)
+        async with running(bus):
+            with pytest.raises(NoAnswer):
+                await bus.ask(1, ReadRegisters(10, 4), timing=TIMING)
+            like = asyncio.create_task(bus.ask(1, ReadRegisters(20, 4), timing=TIMING))
+            assert await bus.ask(1, ReadRegisters(30, 5), timing=TIMING) == values_at(30, 5)
+            assert await bus.ask(1, ReadRegisters(10, 4), timing=TIMING) == values_at(10, 4)
+            assert await like == values_at(20, 4)
+            if line != "tcp":
+                assert link.times[1] < 1.1 and link.times[-1] > late
+
+    run_virtual(main())
+
+
 def test_an_answer_in_two_parts_round_the_timeout():
     """The second half of a late frame belongs to the past as well."""
 

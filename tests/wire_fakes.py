@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from heliobus.wire.backoff import Backoff
 from heliobus.wire.bus import Bus
+from heliobus.wire.line_settings import LineSettings
 from heliobus.wire.link import LinkClosed, LinkError
 from heliobus.wire.modbus.crc import with_crc
 from heliobus.wire.modbus.rtu import RtuFramer
@@ -24,6 +25,7 @@ class FakeLink:
         self.hangs_up = hangs_up
         self.written: list[bytes] = []
         self.times: list[float] = []
+        self.settings: list[tuple[float, LineSettings]] = []
         self.opened = 0
         self.failure: str | None = None
         self._device = device
@@ -38,6 +40,9 @@ class FakeLink:
         if self.failure is not None:
             raise LinkError(self.failure)
         self._inbox = Inbox()
+
+    def configure(self, settings: LineSettings) -> None:
+        self.settings.append((asyncio.get_running_loop().time(), settings))
 
     def write(self, frame: bytes) -> None:
         self.written.append(frame)
@@ -96,7 +101,7 @@ def tcp_answer(frame: bytes) -> bytes:
 
 def rtu_bus(device: Callable[[bytes], Script], *, hangs_up: bool = False, silence: float = 0.0) -> tuple[Bus, FakeLink]:
     link = FakeLink(device, hangs_up=hangs_up)
-    return Bus(link, RtuFramer(silence), backoff=Backoff(jitter=0)), link
+    return Bus(link, RtuFramer(silence), backoff=Backoff(jitter=0), uniform=lambda low, high: low), link
 
 
 def tcp_bus(device: Callable[[bytes], Script]) -> tuple[Bus, FakeLink]:

@@ -1,5 +1,6 @@
 """How a link is written in the config and on the command line, and the bus at that address."""
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +9,15 @@ from typing import Literal
 from heliobus.model.clock import Clock
 from heliobus.wire.bus import Bus
 from heliobus.wire.framer import Framer
+from heliobus.wire.line_settings import LineSettings, Parity
 from heliobus.wire.link import Link
-from heliobus.wire.modbus.rtu import RtuFramer, frame_silence
+from heliobus.wire.modbus.rtu import RtuFramer
 from heliobus.wire.modbus.tcp import TcpFramer
 from heliobus.wire.serial_link import SerialLink
 from heliobus.wire.tcp_link import TcpLink
 from heliobus.wire.trace import Trace
 
 Kind = Literal["tcp", "rtu+tcp", "serial"]
-Parity = Literal["N", "E", "O"]
 
 DEFAULT_PORT = 502
 FORMS = "tcp://HOST[:PORT], rtu+tcp://HOST:PORT or serial:/dev/TTY[?baud=9600&stop=1&parity=N&bits=8]"
@@ -32,7 +33,7 @@ class LinkAddressError(ValueError):
 class LinkAddress:
     """Where a link leads. `host` and `port` for TCP, the rest for a tty; `text` is what was written.
 
-    `str()` is canonical: devices whose links have the same text share one bus.
+    `str()` is canonical, with all settings of the line. Devices with the same `endpoint` share one bus.
     """
 
     kind: Kind
@@ -47,8 +48,13 @@ class LinkAddress:
 
     @property
     def endpoint(self) -> str:
-        """What only one bus can hold, however it is spoken to: `192.0.2.4:502` or `/dev/ttyUSB0`."""
-        return self.path if self.kind == "serial" else f"{_bracketed(self.host)}:{self.port}"
+        """What only one bus can hold, however it is spoken to: `192.0.2.4:502`, or the tty under its own name."""
+        return os.path.realpath(self.path) if self.kind == "serial" else f"{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def settings(self) -> LineSettings | None:
+        """How a unit there is spoken to; None for TCP."""
+        return LineSettings(self.baud, self.bits, self.parity, self.stop) if self.kind == "serial" else None
 
     def __str__(self) -> str:
         if self.kind != "serial":
@@ -154,10 +160,11 @@ def make_bus(address: LinkAddress, *, trace: Trace | None = None, wall_clock: Cl
     """The Modbus bus at `address`; nothing is opened before its first request."""
     link: Link
     framer: Framer
-    if address.kind == "serial":
-        link = SerialLink(address.path, address.baud, address.bits, address.parity, address.stop)
-        framer = RtuFramer(frame_silence(address.baud, address.bits, address.parity, address.stop))
+    settings = address.settings
+    if settings is not None:
+        link = SerialLink(address.path, settings)
+        framer = RtuFramer(settings.silence)
     else:
         link = TcpLink(str(address), address.host, address.port)
         framer = TcpFramer() if address.kind == "tcp" else RtuFramer()
-    return Bus(link, framer, trace=trace, wall_clock=wall_clock)
+    return Bus(link, framer, trace=trace, wall_clock=wall_clock, settings=settings)

@@ -36,7 +36,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """The answer of a request that is no longer open."""
+    """The answer of a request to `unit` that is no longer open; 0 where that is not known."""
+
+    unit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,12 @@ class Framer(Protocol):
 
     def encode(self, unit: int, request: Any) -> bytes:
         """The frame of `request`, which is the open one from now on. ValueError for an impossible unit."""
+
+    def alike(self, one: Any, other: Any) -> bool:
+        """Whether the answer to request `one` could be taken for that to `other`, both of one unit."""
+
+    def refused_alike(self, one: Any, other: Any) -> bool:
+        """The same of a refusal of `one`."""
 
     def feed(self, chunk: bytes) -> list[Event]:
         """What `chunk` completes. Never raises."""

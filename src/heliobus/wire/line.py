@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 from heliobus.model.clock import Clock
 from heliobus.wire.backoff import Backoff
-from heliobus.wire.framer import Answer, Event, Fault, Foreign, Framer, Late, Request
-from heliobus.wire.link import Link, LinkClosed, LinkError
+from heliobus.wire.connection import Connection
+from heliobus.wire.contention import PATIENCE, Contention
+from heliobus.wire.debt import Debt, debt
+from heliobus.wire.framer import Answer, Event, Fault, Framer, Late, Request
+from heliobus.wire.line_settings import LineSettings
+from heliobus.wire.link import Link, LinkClosed
 from heliobus.wire.modbus.answer import ModbusException
 from heliobus.wire.outcome import BadFrame, BusError, LinkDown, NoAnswer, Timing
 from heliobus.wire.statistics import BusStatistics, UnitStatistics
@@ -17,8 +21,11 @@ from heliobus.wire.trace import Trace
 
 log = logging.getLogger("heliobus.bus")
 
-# A line that is never quiet is taken as it is after this many times the quiet it should have had.
-_DRAIN_LIMIT = 3
+# Where others may use the line it is looked for them this often, and not before stray bytes are so long ago.
+_SLICE = 0.005
+_SETTLED = 0.05
+# Adapters and gateways have handed over answers this long after their request (s); no driver waits for that.
+_LATEST = 3.0
 _MAYBE = "; it may have been executed"
 
 
@@ -26,16 +33,16 @@ class _HungUp(Exception):  # noqa: N818 - expected of some devices
     """The peer ended a connection that had been used before, without a byte of the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Debt:
-    """What must pass before the next request: `quiet` seconds of silence, and the time `until` an answer may come."""
-
-    quiet: float
-    until: float
+class _Left(Exception):  # noqa: N818 - no error
+    """The line was left to others before the time was over."""
 
 
 class Line:
-    """A link with its framer. Only one `transact` or `resync` at a time; after each `transact` comes a `resync`."""
+    """A link, its `connection`, with its framer; used by one coroutine at a time.
+
+    A unit that `owes` something is not asked again before `drain` has returned True. `contested` tells whether another
+    unit than this one could be asked now: for it, what can wait is left.
+    """
 
     def __init__(
         self,
@@ -46,113 +53,180 @@ class Line:
         clock: Clock,
         backoff: Backoff,
         statistics: BusStatistics,
+        contention: Contention,
+        contested: Callable[[int], bool],
+        settings: LineSettings | None,
     ) -> None:
         self._link = link
         self._framer = framer
         self._trace = trace
         self._clock = clock
-        self._backoff = backoff
         self._statistics = statistics
-        self._used = False
-        self._was_open = False
-        self._lost = False
-        self._debt: _Debt | None = None
-        self._down: str | None = None
-        self._retry_at = 0.0
-        self._foreign_named = False
+        self._contention = contention
+        self._contested = contested
+        self.connection = Connection(link, backoff, statistics, settings, self._start_over)
+        self._debts: dict[int, Debt] = {}
+        self._lost: dict[int, list[tuple[Request[Any], float]]] = {}
+        self._heard = -inf
+        self._settled = -inf
         self._chattering = False
 
-    async def transact(self, unit: int, request: Request[Any], timing: Timing) -> Any:
-        """The answer to `request`, sent once, and once more only if that can do no harm. BusError, ModbusException."""
+    async def listen(self) -> None:
+        """On a line that another master or noise was heard on lately: wait for a quiet moment of random length."""
+        if not (self._framer.drains and self._link.is_open):
+            return
+        self._take_strays()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if not self._contention.lately(now):
+            return
+        limit = now + PATIENCE
+        while now < limit and (pause := self._contention.pause(now - self._heard)) > 0:
+            try:
+                await self._hear(min(pause, limit - now))
+            except TimeoutError:
+                break
+            except LinkClosed:
+                return
+            now = self._heard
+            self._disturb()
+            self._contention.noise(now)
+        self._count(self._framer.flush())
+
+    async def transact(
+        self,
+        unit: int,
+        request: Request[Any],
+        timing: Timing,
+        *,
+        settings: LineSettings | None = None,
+        hasty: bool = False,
+    ) -> Any:
+        """The answer to `request`, sent once, and once more only if that can do no harm. BusError, ModbusException.
+
+        `settings` is how the unit is spoken to, None for as before. `hasty`: a unit that has been silent lately may be
+        given up for others before its timeout.
+        """
+        self.connection.tune(settings)
         await self._connect(timing, fresh=not request.idempotent and self._link.hangs_up)
         statistics = self._statistics.unit(unit)
         statistics.requests += 1
+        grace = statistics.grace() if hasty and self._framer.drains else inf
         try:
-            return await self._exchange(unit, request, timing, statistics)
+            return await self._exchange(unit, request, timing, statistics, grace)
         except _HungUp:
             self._link.close()
         await asyncio.sleep(timing.gap)
         await self._connect(timing, fresh=True)
-        return await self._exchange(unit, request, timing, statistics)
+        return await self._exchange(unit, request, timing, statistics, grace)
 
-    async def resync(self) -> None:
-        """After a fault: make sure that nothing still under way can be taken for the next answer."""
-        debt, self._debt = self._debt, None
-        if debt is None:
-            return
-        if not self._framer.drains:
-            self._lose()
-            return
-        try:
-            chattering = await self._drain(debt)
-        except LinkClosed:
-            self._lose()
-            return
-        if chattering:
-            self._statistics.chatter += 1
-        if chattering is not self._chattering:
-            self._chattering = chattering
-            words = (
-                "the line is never quiet, something talks on it all the time"
-                if chattering
-                else "the line is quiet again"
-            )
-            log.log(logging.WARNING if chattering else logging.INFO, "%s: %s", self._link.name, words)
+    @property
+    def owing(self) -> bool:
+        """Whether any unit owes something, or may."""
+        return bool(self._debts or self._lost)
 
-    def close(self) -> None:
-        """Give the link back."""
-        self._link.close()
+    def confused_until(self, unit: int, request: Request[Any]) -> float:
+        """Until when (loop time) a lost answer of the unit could still come and be taken for that to `request`."""
+        if (lost := self._lost.get(unit)) is None:
+            return -inf
+        now = asyncio.get_running_loop().time()
+        lost[:] = [each for each in lost if each[1] > now]
+        if not lost:
+            del self._lost[unit]
+        return max((until for each, until in lost if self._framer.alike(each, request)), default=-inf)
+
+    def owes(self, unit: int) -> float | None:
+        """When the unit may be asked again at the earliest (loop time), None if at once."""
+        owed = self._debts.get(unit)
+        return None if owed is None else owed.due
+
+    async def drain(self, unit: int) -> bool:
+        """After a fault: make sure that nothing still under way can be taken for the unit's next answer.
+
+        Read until nothing more can come of the request that failed. True when that is so, False when the line was left
+        to others before.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = self._link.discard()
+        if waiting:
+            self._take(waiting)
+            self._disturb()
+        began = loop.time()
+        while (owed := self._debts.get(unit)) is not None:
+            now = loop.time()
+            if now >= min(owed.quiet_at, owed.limit):
+                self._count(self._framer.flush())
+                if now >= owed.due:
+                    del self._debts[unit]
+                    self._note_chatter(now < owed.quiet_at, now - began >= owed.quiet)
+                    return True
+            until = min(owed.quiet_at, owed.limit) if now < owed.quiet_at else owed.due
+            try:
+                await self._hear(until - now, unit, self._settled)
+            except TimeoutError:
+                continue
+            except _Left:
+                return False
+            except LinkClosed:
+                self._lose()
+            else:
+                self._disturb()
+        return True
 
     async def _connect(self, timing: Timing, *, fresh: bool) -> None:
         """Have a connection that is in step, an unused one if `fresh`. LinkDown."""
-        link = self._link
         self._take_strays()
-        if link.is_open:
-            if not (fresh and self._used):
-                return
-            link.close()
-            await asyncio.sleep(timing.gap)
-        loop = asyncio.get_running_loop()
-        if self._down is not None and loop.time() < self._retry_at:
-            raise LinkDown(self._down)
-        try:
-            await link.open(timing.connect)
-        except LinkError as error:
-            self._break(str(error))
-            raise LinkDown(str(error)) from None
-        if self._down is not None:
-            log.debug("%s: connected again", link.name)
-        if self._lost:
-            self._statistics.reconnects += 1
-        self._down = None
-        self._lost = False
-        self._was_open = True
-        self._used = False
-        self._backoff.reset()
-        self._framer.reset()
+        await self.connection.connect(timing, fresh=fresh)
 
-    def _break(self, why: str) -> None:
-        """The link is down: no further try for a while. Its devices say so in the log."""
-        if self._down is None:
-            log.debug("%s", why)
-        self._down = why
-        self._lost = self._was_open
-        self._retry_at = asyncio.get_running_loop().time() + self._backoff.next()
+    def _start_over(self) -> None:
+        """The connection is new: nothing of the one before can come."""
+        self._framer.reset()
+        self._debts.clear()
+        self._lost.clear()
 
     def _lose(self) -> None:
-        self._link.close()
-        self._lost = True
+        self.connection.lose()
+        self._debts.clear()
 
     def _take_strays(self) -> None:
         """What came unasked must not be read as an answer; a stream out of step is not used again."""
         strays = self._link.discard()
-        events: list[Event] = []
-        if strays:
-            self._trace.add(self._clock.time(), "rx", strays)
-            events = self._framer.feed(strays)
-        events += self._framer.flush()
-        if events and self._count(events) is not None:
+        late = self._statistics.late_answers
+        outcome = self._take(strays) if strays else None
+        if (self._count(self._framer.flush()) or outcome) is not None:
             self._lose()
+        elif strays:
+            self._disturb()
+            if self._statistics.late_answers == late:
+                self._contention.noise(self._heard)
+
+    def _disturb(self) -> None:
+        """Bytes came unasked, perhaps of an answer that somebody owes."""
+        self._settled = self._heard + _SETTLED
+        for owed in self._debts.values():
+            owed.disturb(self._heard)
+
+    def _take(self, chunk: bytes) -> Answer | Fault | None:
+        """Bytes came: the outcome they complete."""
+        self._heard = asyncio.get_running_loop().time()
+        self._trace.add(self._clock.time(), "rx", chunk)
+        return self._count(self._framer.feed(chunk))
+
+    async def _hear(self, timeout: float, unit: int = 0, yield_at: float = inf) -> Answer | Fault | None:
+        """Wait for bytes and take them. TimeoutError, LinkClosed; _Left, from `yield_at` on, when others wait."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        until = now + timeout
+        while True:
+            if now >= yield_at and self._contested(unit):
+                raise _Left
+            step = min(until, max(yield_at, now + _SLICE))
+            try:
+                return self._take(await self._link.read(step - now))
+            except TimeoutError:
+                if step >= until:
+                    raise
+            now = loop.time()
 
     def _count(self, events: Iterable[Event]) -> Answer | Fault | None:
         """The outcome among `events`; what else they say goes to the counters."""
@@ -162,71 +236,109 @@ class Line:
                 outcome = event
             elif isinstance(event, Late):
                 self._statistics.late_answers += 1
+                self._note_late(event.unit)
             else:
-                self._note_foreign(event)
+                self._statistics.foreign_frames += 1
+                self._contention.foreign(asyncio.get_running_loop().time(), event)
         return outcome
 
-    def _note_foreign(self, frame: Foreign) -> None:
-        self._statistics.foreign_frames += 1
-        if not self._foreign_named:
-            self._foreign_named = True
-            log.warning(
-                "%s: another master is talking on this line: unit %d function %d",
-                self._link.name,
-                frame.unit,
-                frame.function,
-            )
+    def _note_late(self, unit: int) -> None:
+        if (owed := self._debts.get(unit)) is not None:
+            owed.came = True
+            owed.disturb(self._heard)
+        if (known := self._statistics.units.get(unit)) is not None:
+            known.late()
 
-    async def _exchange(self, unit: int, request: Request[Any], timing: Timing, statistics: UnitStatistics) -> Any:
+    def _note_chatter(self, chattering: bool, listened: bool) -> None:
+        """Say when the line begins or ceases to be never quiet; only who `listened` long enough can tell."""
+        if chattering and not listened:
+            return
+        self._statistics.chatter += chattering
+        if chattering is not self._chattering:
+            self._chattering = chattering
+            words = (
+                "the line is never quiet, something talks on it all the time"
+                if chattering
+                else "the line is quiet again"
+            )
+            log.log(logging.WARNING if chattering else logging.INFO, "%s: %s", self._link.name, words)
+
+    async def _exchange(
+        self, unit: int, request: Request[Any], timing: Timing, statistics: UnitStatistics, grace: float
+    ) -> Any:
         loop = asyncio.get_running_loop()
-        framer, link = self._framer, self._link
+        framer = self._framer
         frame = framer.encode(unit, request)
-        reused, self._used = self._used, True
+        reused, self.connection.used = self.connection.used, True
         timeout = statistics.timeout(timing.floor, timing.ceiling)
         self._trace.add(self._clock.time(), "tx", frame)
-        link.write(frame)
+        self._link.write(frame)
         sent = now = loop.time()
         deadline = sent + timeout
         outcome = None
-        while outcome is None:
+        left = False
+        while outcome is None and now < deadline:
             try:
-                chunk = await link.read(deadline - now)
+                outcome = await self._hear(deadline - now, unit, now + grace)
+            except _Left:
+                left = True
+                break
             except TimeoutError:
                 break
             except LinkClosed:
                 raise self._closed(unit, request, statistics, reused=reused, part=framer.abandon()) from None
-            self._trace.add(self._clock.time(), "rx", chunk)
-            outcome = self._count(framer.feed(chunk))
             now = loop.time()
             # An answer that trickles in is still coming; noise must not hold the line for ever.
             deadline = min(now + timeout, sent + timing.ceiling)
-            if now >= deadline:
-                break
         if isinstance(outcome, Answer):
+            if isinstance(outcome.result, ModbusException) and self._may_be_late(unit, request):
+                raise self._unclear(unit, request, statistics, sent, timeout)
             statistics.answered(now - sent)
             if isinstance(outcome.result, ModbusException):
                 statistics.refusals += 1
                 raise outcome.result
             return outcome.result
-        corrupted = isinstance(outcome, Fault) and outcome.kind == "crc"
-        self._debt = _Debt(timeout, now if corrupted else sent + timing.ceiling)
-        raise self._missed(unit, request, statistics, timeout, outcome)
+        statistics.missed(None if left else timeout)
+        if framer.drains:
+            corrupted = outcome is not None and outcome.kind == "crc"
+            self._lost.setdefault(unit, []).append((request, sent + _LATEST))
+            self._debts[unit] = debt(loop.time(), timeout, now if corrupted else sent + timing.ceiling)
+        raise self._missed(unit, request, statistics, loop.time() - sent if left else timeout, outcome)
+
+    def _may_be_late(self, unit: int, request: Request[Any]) -> bool:
+        """Whether a refusal that has just come may be that of an earlier request whose answer was lost."""
+        now = asyncio.get_running_loop().time()
+        lost = self._lost.get(unit, ())
+        return any(until > now and self._framer.refused_alike(each, request) for each, until in lost)
+
+    def _unclear(
+        self, unit: int, request: Request[Any], statistics: UnitStatistics, sent: float, timeout: float
+    ) -> BadFrame:
+        """A refusal came, nobody can say of what: what to raise. The unit is left alone until nothing more can come."""
+        statistics.missed(None)
+        statistics.bad_frames += 1
+        self._lost[unit].append((request, sent + _LATEST))
+        self._debts[unit] = debt(asyncio.get_running_loop().time(), timeout, sent + _LATEST)
+        suffix = "" if request.idempotent else _MAYBE
+        return BadFrame(f"{self._link.name} unit {unit}: a refusal came that may be of an earlier request{suffix}")
 
     def _missed(
-        self, unit: int, request: Request[Any], statistics: UnitStatistics, timeout: float, fault: Fault | None
+        self, unit: int, request: Request[Any], statistics: UnitStatistics, waited: float, fault: Fault | None
     ) -> BusError:
-        statistics.missed(timeout)
+        """No answer came: what to raise."""
         suffix = "" if request.idempotent else _MAYBE
         where = f"{self._link.name} unit {unit}"
-        if fault is not None:
-            statistics.bad_frames += 1
-            return BadFrame(f"{where}: {fault.why}{suffix}")
         part = self._framer.abandon()
-        if part:
-            statistics.bad_frames += 1
-            return BadFrame(f"{where}: {part} bytes came, but no whole answer{suffix}")
-        statistics.timeouts += 1
-        return NoAnswer(f"{where}: no answer within {timeout:.2f} s{suffix}")
+        if not self._framer.drains:
+            self._lose()
+        if fault is None and not part:
+            statistics.timeouts += 1
+            return NoAnswer(f"{where}: no answer within {waited:.2f} s{suffix}")
+        statistics.bad_frames += 1
+        self._settled = self._heard + _SETTLED
+        self._contention.noise(self._heard)
+        why = fault.why if fault is not None else f"{part} bytes came, but no whole answer"
+        return BadFrame(f"{where}: {why}{suffix}")
 
     def _closed(
         self, unit: int, request: Request[Any], statistics: UnitStatistics, *, reused: bool, part: int
@@ -242,32 +354,7 @@ class Line:
             return BadFrame(f"{where}: the connection ended in the middle of the answer")
         statistics.timeouts += 1
         if not link.hangs_up:
-            self._break(f"{link.name}: the tty has gone")
+            self.connection.fail(f"{link.name}: the tty has gone")
         if not request.idempotent:
             return NoAnswer(f"{where}: the connection ended before the answer{_MAYBE}")
         return LinkDown(f"{where}: the connection ended before the answer")
-
-    async def _drain(self, debt: _Debt) -> bool:
-        """Read until nothing more can come of the request that failed; whether the line was never quiet. LinkClosed.
-
-        An answer can come until the driver's ceiling has passed, or has come late already; then the line must have been
-        quiet for one timeout.
-        """
-        loop = asyncio.get_running_loop()
-        late = self._statistics.late_answers
-        quiet_at = loop.time() + debt.quiet
-        limit = max(quiet_at, debt.until) + (_DRAIN_LIMIT - 1) * debt.quiet
-        while (now := loop.time()) < limit:
-            if now >= quiet_at:
-                self._count(self._framer.flush())
-                if now >= debt.until or self._statistics.late_answers > late:
-                    return False
-            try:
-                chunk = await self._link.read(min(limit, quiet_at if now < quiet_at else debt.until) - now)
-            except TimeoutError:
-                continue
-            self._trace.add(self._clock.time(), "rx", chunk)
-            self._count(self._framer.feed(chunk))
-            quiet_at = loop.time() + debt.quiet
-        self._count(self._framer.flush())
-        return True

@@ -2,9 +2,15 @@
 
 from typing import Protocol
 
+from heliobus.wire.line_settings import LineSettings
+
 
 class LinkError(Exception):
     """A link could not be opened; the text is one line for people and names the link."""
+
+
+class LinkBusy(LinkError):  # noqa: N818 - what it is
+    """Another program has the tty."""
 
 
 class LinkClosed(Exception):  # noqa: N818 - a TCP peer that hangs up is no error by itself
@@ -28,6 +34,9 @@ class Link(Protocol):
 
     async def open(self, timeout: float) -> None:
         """Connect within `timeout` seconds, or raise LinkError."""
+
+    def configure(self, settings: LineSettings) -> None:
+        """Speak with `settings` from now on, open or not; TCP has none. LinkError when the tty has gone."""
 
     def write(self, frame: bytes) -> None:
         """Send; a connection that is gone shows at the next read."""

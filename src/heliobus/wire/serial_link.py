@@ -8,10 +8,15 @@ import termios
 from typing import TYPE_CHECKING
 
 from heliobus.wire.descriptor import Descriptor, DescriptorLink
-from heliobus.wire.link import LinkError
+from heliobus.wire.line_settings import LineSettings
+from heliobus.wire.link import LinkBusy, LinkError
 
 if TYPE_CHECKING:
     import serial
+
+
+_BUSY = (errno.EBUSY, errno.EAGAIN)
+_USUAL = LineSettings()
 
 
 class SerialLink(DescriptorLink):
@@ -19,35 +24,56 @@ class SerialLink(DescriptorLink):
 
     hangs_up = False
 
-    def __init__(self, path: str, baud: int = 9600, bits: int = 8, parity: str = "N", stop: int = 1) -> None:
+    def __init__(self, path: str, settings: LineSettings = _USUAL) -> None:
         super().__init__(f"serial:{path}")
         self._path = path
-        self._baud, self._bits, self._parity, self._stop = baud, bits, parity, stop
+        self._settings = settings
         self._port: serial.Serial | None = None
 
     async def open(self, timeout: float) -> None:
-        """Open and lock the tty, or raise LinkError; a tty opens at once or not at all."""
+        """Open and lock the tty, or raise LinkBusy or LinkError; a tty opens at once or not at all."""
         # pyserial costs memory that a site without serial devices need not pay.
         import serial  # noqa: PLC0415
 
         self.close()
+        settings = self._settings
         try:
             port = serial.Serial(
                 self._path,
-                baudrate=self._baud,
-                bytesize=self._bits,
-                parity=self._parity,
-                stopbits=self._stop,
+                baudrate=settings.baud,
+                bytesize=settings.bits,
+                parity=settings.parity,
+                stopbits=settings.stop,
                 timeout=0,
                 exclusive=True,
             )
         except serial.SerialException as error:
-            raise LinkError(f"{self.name}: {_words(error)}") from None
-        except (OSError, ValueError) as error:
+            kind = LinkBusy if error.errno in _BUSY else LinkError
+            raise kind(f"{self.name}: {_words(error)}") from None
+        except (OSError, ValueError, termios.error) as error:
             raise LinkError(f"{self.name}: {error}") from None
         _claim(port)
         self._port = port
         self._descriptor = Descriptor(port.fileno())
+
+    def configure(self, settings: LineSettings) -> None:
+        """Change speed and character frame without closing the tty. LinkError when it has gone."""
+        self._settings = settings
+        port = self._port
+        if port is None or not self.is_open:
+            return
+        try:
+            # Each setter writes to the tty at once, but only if the value is another one.
+            port.apply_settings(
+                {
+                    "baudrate": settings.baud,
+                    "bytesize": settings.bits,
+                    "parity": settings.parity,
+                    "stopbits": settings.stop,
+                }
+            )
+        except (OSError, ValueError, termios.error) as error:
+            raise LinkError(f"{self.name}: cannot be set to {settings.baud} baud: {error}") from None
 
     def close(self) -> None:
         """Give the tty back."""
@@ -71,6 +97,6 @@ def _words(error: "serial.SerialException") -> str:
         return "no such tty (is the adapter plugged in?)"
     if number == errno.EACCES:
         return "no permission (add the user to the group dialout)"
-    if number in (errno.EBUSY, errno.EAGAIN):
+    if number in _BUSY:
         return "in use by another program"
     return os.strerror(number).lower() if number is not None else f"not a usable tty ({error})"

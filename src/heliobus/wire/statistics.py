@@ -1,10 +1,14 @@
 """What a bus counts, of each unit and of itself. All times are seconds."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 _SLICE = 5.0
 _WINDOW = 60.0
 _DECAY = 0.05
+_GRACE = 0.15
+_SUSPECT_ANSWERS = 10
+_TARDY_ANSWERS = 100
 
 
 @dataclass(slots=True)
@@ -12,7 +16,7 @@ class UnitStatistics:
     """Counters of one unit. `latency` is its filtered worst answer time: up at once, down slowly; None at first.
 
     `timeouts` are requests whose answer never came, `bad_frames` those that got something else; `refusals` are
-    exception answers and count as answers too.
+    exception answers and count as answers too. `misses` counts what failed since the last answer.
     """
 
     requests: int = 0
@@ -20,8 +24,11 @@ class UnitStatistics:
     timeouts: int = 0
     bad_frames: int = 0
     refusals: int = 0
+    misses: int = 0
     latency: float | None = None
     _patience: float | None = None
+    _suspect: int = 0
+    _tardy: int = 0
 
     def timeout(self, floor: float, ceiling: float) -> float:
         """How long to wait for its next answer: 4 x latency within limits, more after a miss, `ceiling` at first."""
@@ -30,16 +37,32 @@ class UnitStatistics:
         wanted = max(4 * self.latency, floor, self._patience or 0.0)
         return min(wanted, ceiling)
 
+    def grace(self) -> float:
+        """After how long a silence others may use the line: not before its timeout unless it is prompt, but failed."""
+        if not self._suspect or self._tardy or self.latency is None:
+            return inf
+        return max(4 * self.latency, _GRACE)
+
     def answered(self, latency: float) -> None:
         """An answer, or a refusal, came after `latency`."""
         self.answers += 1
+        self.misses = 0
         self._patience = None
+        self._suspect -= self._suspect > 0
+        self._tardy -= self._tardy > 0
         worst = self.latency
         self.latency = latency if worst is None or latency > worst else worst + _DECAY * (latency - worst)
 
-    def missed(self, timeout: float) -> None:
-        """No usable answer within `timeout`: the next one gets twice as long."""
-        self._patience = 2 * timeout
+    def missed(self, timeout: float | None) -> None:
+        """No usable answer within `timeout`: the next one gets twice as long. None: others did not let it have all."""
+        self.misses += 1
+        self._suspect = _SUSPECT_ANSWERS
+        if timeout is not None:
+            self._patience = 2 * timeout
+
+    def late(self) -> None:
+        """Its answer came, or seems to have come, when nobody waited for it any more."""
+        self._tardy = _TARDY_ANSWERS
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 from heliobus.wire.descriptor import Descriptor, DescriptorLink
+from heliobus.wire.line_settings import LineSettings
 from heliobus.wire.link import LinkError
 
 _Address = tuple[int, Any]
@@ -36,6 +37,9 @@ class TcpLink(DescriptorLink):
         except (OSError, UnicodeError) as error:
             raise LinkError(f"{self.name}: {_words(error)}") from None
         self._descriptor = Descriptor(self._socket.fileno())
+
+    def configure(self, settings: LineSettings) -> None:
+        """Nothing: what lies behind the other end has settings of its own."""
 
     def close(self) -> None:
         """End the connection."""

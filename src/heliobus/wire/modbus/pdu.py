@@ -104,6 +104,11 @@ class ReadBits:
             raise ValueError(f"function {self.function} does not read bits (1 or 2 does)")
         _check_span(self.address, self.count, MAX_READ_BITS, "bits")
 
+    @property
+    def size(self) -> int:
+        """Bytes of values in its answer."""
+        return (self.count + 7) // 8
+
     def encode(self) -> bytes:
         """The request PDU."""
         return struct.pack(">BHH", self.function, self.address, self.count)
@@ -131,6 +136,11 @@ class ReadRegisters:
         if self.function not in (3, 4):
             raise ValueError(f"function {self.function} does not read registers (3 or 4 does)")
         _check_span(self.address, self.count, MAX_READ_REGISTERS, "registers")
+
+    @property
+    def size(self) -> int:
+        """Bytes of values in its answer."""
+        return 2 * self.count
 
     def encode(self) -> bytes:
         """The request PDU."""

@@ -6,16 +6,13 @@ Frames end by their length, which the request knows, never by silence: USB adapt
 from typing import Any
 
 from heliobus.wire.framer import Answer, Event, Fault, FaultKind, Foreign, Late
+from heliobus.wire.line_settings import frame_silence
 from heliobus.wire.modbus.answer import BadAnswer, ModbusException
 from heliobus.wire.modbus.crc import with_crc
-from heliobus.wire.modbus.pdu import ModbusRequest
+from heliobus.wire.modbus.pdu import ModbusRequest, ReadBits, ReadRegisters
 from heliobus.wire.modbus.stray import MAX_FRAME, find_frames, frame_lengths, is_whole
 
-
-def frame_silence(baud: int, bits: int = 8, parity: str = "N", stop: int = 1) -> float:
-    """Seconds of quiet line between frames: 3.5 characters, and never less than 1.75 ms (V1.02 §2.5.1.1)."""
-    character = (1 + bits + (parity != "N") + stop) / baud
-    return max(3.5 * character, 0.00175)
+__all__ = ["RtuFramer", "frame_silence"]
 
 
 def _answers(request: ModbusRequest[Any], pdu: bytes) -> bool:
@@ -47,7 +44,7 @@ class RtuFramer:
         self._echo: bool | None = None
         self._stripped = False
         self._perhaps_echo = False
-        self._abandoned: tuple[int, int] | None = None
+        self._abandoned: dict[int, int] = {}
 
     @property
     def echo(self) -> bool | None:
@@ -67,6 +64,16 @@ class RtuFramer:
         self._perhaps_echo = False
         self._clear()
         return self._sent
+
+    def alike(self, one: ModbusRequest[Any], other: ModbusRequest[Any]) -> bool:
+        """Two reads by one function of as many bytes, which no answer tells apart: it does not name its address."""
+        if not (isinstance(one, ReadBits | ReadRegisters) and isinstance(other, ReadBits | ReadRegisters)):
+            return False
+        return one.function == other.function and one.size == other.size and one.address != other.address
+
+    def refused_alike(self, one: ModbusRequest[Any], other: ModbusRequest[Any]) -> bool:
+        """Two requests of one function: a refusal names nothing else."""
+        return one.function == other.function and one != other
 
     def feed(self, chunk: bytes) -> list[Event]:
         """What `chunk` completes. Frames that nobody asked for may be told later, at the latest by `flush`."""
@@ -93,14 +100,14 @@ class RtuFramer:
     def abandon(self) -> int:
         """The open request is given up, its answer late from now on; how many bytes of it, or of noise, had come."""
         if self._request is not None:
-            self._abandoned = (self._unit, self._request.function)
+            self._abandoned[self._unit] = self._request.function
             self._request = None
         return len(self._buffer)
 
     def reset(self) -> None:
         """A new connection: forget half a frame and whatever could have come late."""
         self._request = None
-        self._abandoned = None
+        self._abandoned.clear()
         self._clear()
 
     def _clear(self) -> None:
@@ -184,16 +191,28 @@ class RtuFramer:
         return []
 
     def _answer_behind(self, request: ModbusRequest[Any], at: int) -> list[Event]:
-        """The answer begins at `at`; it is ours unless a valid frame other than our echo lies before it."""
+        """The answer begins at `at`; it is ours unless a frame lies before it that is neither our echo nor late."""
         before, _ = find_frames(self._buffer[:at], complete=True)
+        pdu = self._buffer[at + 1 : -2]
+        events: list[Event] = []
         for frame in before:
-            if frame != self._sent:
-                return self._stray_instead(frame, request)
-        return [self._answer(request, self._buffer[at + 1 : -2])]
+            if frame == self._sent:
+                continue
+            events += self._stray_instead(frame, request)
+            if self._request is None:
+                return events
+        return [*events, self._answer(request, pdu)]
 
     def _stray_instead(self, frame: bytes, request: ModbusRequest[Any]) -> list[Event]:
-        """A valid frame came where the answer should be: whatever follows cannot be trusted to be ours."""
+        """A valid frame came where the answer should be: whatever follows cannot be trusted to be ours.
+
+        Unless it is what another unit owed us: that one speaks, and the answer is still to come.
+        """
         unit, function = frame[0], frame[1]
+        if unit != self._unit and self._abandoned.get(unit) == function & 0x7F:
+            del self._abandoned[unit]
+            self._clear()
+            return [Late(unit)]
         kind: FaultKind = "unit" if unit != self._unit else "function"
         if unit == self._unit and function == request.function and len(frame) == 5 + frame[2]:
             return [self._fault("length", f"{frame[2]} bytes of values, another number than asked for")]
@@ -215,7 +234,7 @@ class RtuFramer:
             self._echo = True
             return None
         unit, function = frame[0], frame[1] & 0x7F
-        if (unit, function) == self._abandoned:
-            self._abandoned = None
-            return Late()
+        if self._abandoned.get(unit) == function:
+            del self._abandoned[unit]
+            return Late(unit)
         return Foreign(unit, function)

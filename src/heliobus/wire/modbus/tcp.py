@@ -37,6 +37,14 @@ class TcpFramer:
         self._request = request
         return _MBAP.pack(self._transaction, 0, len(pdu) + 1, unit) + pdu
 
+    def alike(self, one: Any, other: Any) -> bool:
+        """Never: an answer carries the number of its request."""
+        return False
+
+    def refused_alike(self, one: Any, other: Any) -> bool:
+        """Never, for the same reason."""
+        return False
+
     def feed(self, chunk: bytes) -> list[Event]:
         """What `chunk` completes."""
         events: list[Event] = []
