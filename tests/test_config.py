@@ -135,7 +135,7 @@ def test_on_a_gx_nothing_need_be_written(monkeypatch: pytest.MonkeyPatch, tmp_pa
 WRONG: list[tuple[str, tuple[str, ...]]] = [
     (
         ROOF + VENUS + "[outputs]\n",
-        ("unknown key", "'outputs'", "did you mean 'output'", "site, device, profile, output"),
+        ("unknown key", "'outputs'", "did you mean 'output'", "site, device, total, profile, output"),
     ),
     (
         ROOF + VENUS + "[site]\ntimezon = 1\n",

@@ -32,7 +32,13 @@ registers = st.lists(
     ),
     max_size=40,
 )
-limits = st.builds(BlockLimits, st.integers(4, 125), st.booleans(), st.frozensets(st.integers(0, 166), max_size=20))
+limits = st.builds(
+    BlockLimits,
+    st.integers(4, 125),
+    st.booleans(),
+    st.frozensets(st.integers(0, 166), max_size=20),
+    st.frozensets(st.integers(0, 166), max_size=8),
+)
 costs = st.builds(Cost, st.floats(0.001, 1), st.floats(0.00001, 0.1))
 
 
@@ -92,6 +98,10 @@ def test_the_limits_of_the_device_hold(members: list[Register], limit: BlockLimi
         holes = set(addresses(block)) - covered(block)
         assert holes.isdisjoint(limit.forbidden)
         assert limit.holes or not holes
+        if islands(block.registers) > 1:
+            # What shares addresses cannot be parted, and may reach over one.
+            inside = {address for each in block.registers for address in range(each.address + 1, each.end)}
+            assert limit.starts.isdisjoint(set(addresses(block)) - inside - {block.address})
 
 
 @settings(deadline=None)
@@ -124,10 +134,16 @@ def test_it_is_never_dearer_than_a_request_for_each_register(
     st.integers(6, 40),
     st.booleans(),
     st.frozensets(st.integers(0, 130), max_size=6),
+    st.frozensets(st.integers(0, 130), max_size=6),
     costs,
 )
 def test_no_other_partition_is_cheaper(
-    steps: list[tuple[int, int]], max_count: int, holes: bool, forbidden: frozenset[int], cost: Cost
+    steps: list[tuple[int, int]],
+    max_count: int,
+    holes: bool,
+    forbidden: frozenset[int],
+    starts: frozenset[int],
+    cost: Cost,
 ) -> None:
     members: list[Register] = []
     at = 0
@@ -135,7 +151,7 @@ def test_no_other_partition_is_cheaper(
         at += gap - 1
         members.append(register(at, words))
         at += words
-    limit = BlockLimits(max_count, holes, forbidden)
+    limit = BlockLimits(max_count, holes, forbidden, starts)
     found = sum(cost.of(block.count) for block in plan(members, limit, cost))
     assert found == pytest.approx(cheapest_by_trying(members, limit, cost))
 
@@ -159,6 +175,8 @@ def allowed(run: list[Register], limit: BlockLimits) -> bool:
     if len(run) == 1:
         return True
     gaps = {address for a, b in pairwise(run) for address in range(a.end, b.address)}
+    if not limit.starts.isdisjoint({*gaps, *(each.address for each in run[1:])}):
+        return False
     short = run[-1].end - run[0].address <= limit.max_count
     return short and gaps.isdisjoint(limit.forbidden) and (limit.holes or not gaps)
 
@@ -182,6 +200,21 @@ def test_halving_ends_and_loses_nothing(members: list[Register], limit: BlockLim
             assert {(each.table, each.poll) for each in parts} == {(block.table, block.poll)}
             waiting += parts
         assert sorted(id(each) for part in single for each in part.registers) == sorted(map(id, block.registers))
+
+
+@pytest.mark.parametrize("start", [5, 7])
+def test_a_request_begins_where_one_must(start: int) -> None:
+    members = [register(address, 1) for address in (*range(6), *range(8, 12))]
+    limit = BlockLimits(starts=frozenset({start}))
+    assert [(each.address, each.count) for each in plan(members, limit, TCP_COST)] == (
+        [(0, 5), (5, 7)] if start == 5 else [(0, 6), (8, 4)]
+    )
+
+
+def test_what_is_read_alone_has_a_start_behind_it() -> None:
+    members = [register(address, 1) for address in range(6)]
+    blocks = plan(members, BlockLimits(starts=frozenset({2, 3})), TCP_COST)
+    assert [(each.address, each.count) for each in blocks] == [(0, 2), (2, 1), (3, 3)]
 
 
 def test_halves_are_about_equal() -> None:

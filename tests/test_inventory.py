@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliobus.inventory import Inventory, Known, device_key
+from heliobus.inventory import Inventory, Known, device_key, seat_of
 from heliobus.ledger.store import LedgerWriteError
 from heliobus.model.device import Identity
+from heliobus.wire.address import parse_link
 
 ROOF, SHED, BARN = "tcp://192.0.2.4:502#1", "tcp://192.0.2.4:502#2", "serial:/dev/ttyUSB0?baud=9600#1"
 
@@ -70,6 +71,46 @@ def test_without_a_serial_number_the_place_names_the_device() -> None:
 @pytest.mark.parametrize("serial", ["---", "", "  ", "°"])
 def test_a_serial_number_without_a_letter_or_digit_names_nothing(serial: str) -> None:
     assert device_key("tristar", serial, ROOF) == device_key("tristar", None, ROOF)
+
+
+SEAT = "usb-1a86-55d3-5433#u1"
+
+
+def test_a_device_without_serial_number_stays_itself_when_its_tty_gets_another_name(tmp_path: Path) -> None:
+    inventory = Inventory(tmp_path / "devices.json")
+    tracer = Identity("EPever", "Tracer 4210AN", None, "1.2", None)
+
+    def seen(inventory: Inventory, place: str, seat: str) -> Known:
+        return inventory.remember(place, "epever-tracer", "tracer", tracer, seat)[0]
+
+    before = seen(inventory, "serial:/dev/ttyUSB0?baud=115200#1", SEAT)
+    other = seen(inventory, "serial:/dev/ttyUSB1?baud=115200#1", "usb-1a86-55d3-5434#u1")
+    assert (before.key, before.number, other.number) == ("tracer_usb_1a86_55d3_5433_u1", 0, 1)
+    inventory.save()
+    again = reloaded(tmp_path / "devices.json")
+    assert again.known("serial:/dev/ttyUSB0?baud=115200#1") == before
+    for place in ("serial:/dev/ttyUSB1?baud=115200#1", "serial:/dev/serial/by-id/usb-1a86#1", "serial:/dev/x?stop=2#1"):
+        assert seen(again, place, SEAT) == before
+    assert seen(again, "serial:/dev/ttyUSB0?baud=115200#1", "usb-1a86-55d3-5434#u1") == other
+
+
+def test_a_serial_number_counts_more_than_the_seat(tmp_path: Path) -> None:
+    """What was written before there were seats is found again, under its key and number."""
+    before = Inventory(tmp_path / "devices.json")
+    known = remember(before, BARN, charger())
+    before.save()
+    again = reloaded(tmp_path / "devices.json")
+    assert again.known(BARN) == known
+    assert again.remember(BARN, "morningstar-tristar-mppt", "tristar", charger(), SEAT) == (known, False)
+
+
+def test_seats(tmp_path: Path) -> None:
+    tty = tmp_path / "ttyX"
+    assert seat_of(parse_link(f"serial:{tty}?baud=115200"), 3) == f"{tty}#u3"
+    assert seat_of(parse_link(f"serial:{tty}?baud=9600&stop=2"), 3) == f"{tty}#u3"
+    assert seat_of(parse_link("tcp://192.0.2.4"), 2) == SHED
+    key = device_key("pzem", None, seat_of(parse_link("tcp://192.0.2.4"), 2))
+    assert key == "pzem_tcp_192_0_2_4_502_2"
 
 
 @given(st.text(), st.text(min_size=1), st.sampled_from(("tristar", "pzem")))

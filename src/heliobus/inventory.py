@@ -3,11 +3,14 @@
 import json
 import re
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from heliobus.ledger import store
 from heliobus.model.device import Identity
+from heliobus.wire.adapter import adapter_of
+from heliobus.wire.address import LinkAddress
 
 VERSION = 1
 
@@ -22,9 +25,14 @@ class Known:
     number: int
 
 
-def device_key(short: str, serial: str | None, place: str) -> str:
-    """A stable text of letters, digits and underscores: by serial number, or by place where there is none."""
-    return f"{short}_{_plain(serial or '') or _plain(place)}"
+def device_key(short: str, serial: str | None, seat: str) -> str:
+    """A stable text of letters, digits and underscores: by serial number, or by seat where there is none."""
+    return f"{short}_{_plain(serial or '') or _plain(seat)}"
+
+
+def seat_of(link: LinkAddress, unit: int) -> str:
+    """Where a device without serial number is known to sit, now: at an adapter, whatever its tty is called today."""
+    return f"{adapter_of(link.path)}#u{unit}" if link.kind == "serial" else f"{link}#{unit}"
 
 
 def _plain(text: str) -> str:
@@ -32,10 +40,14 @@ def _plain(text: str) -> str:
 
 
 class Inventory:
-    """What is known of the site's devices. `place` is link and unit as text, and names where a device answers."""
+    """What is known of the site's devices. `place` is link and unit as text, and names where a device answers.
 
-    def __init__(self, path: Path | None) -> None:
+    Numbers are given from `first_number` on, so that several daemons of one machine give different ones.
+    """
+
+    def __init__(self, path: Path | None, first_number: int = 0) -> None:
         self.path = path
+        self._first_number = first_number
         self._places: dict[str, Known] = {}
         self._numbers: dict[str, int] = {}
 
@@ -56,13 +68,16 @@ class Inventory:
         """The device last seen at `place`."""
         return self._places.get(place)
 
-    def remember(self, place: str, driver: str, short: str, identity: Identity) -> tuple[Known, bool]:
+    def remember(
+        self, place: str, driver: str, short: str, identity: Identity, seat: str | None = None
+    ) -> tuple[Known, bool]:
         """The device seen at `place` now, with its key and number; True if that is news worth saving."""
-        key = device_key(short, identity.serial, place)
+        key = device_key(short, identity.serial, place if seat is None else seat)
         news = key not in self._numbers
         if news:
             taken = {number for other, number in self._numbers.items() if other.startswith(f"{short}_")}
-            self._numbers[key] = next(number for number in range(len(taken) + 1) if number not in taken)
+            free = (number for number in count(self._first_number) if number not in taken)
+            self._numbers[key] = next(free)
         known = Known(driver, identity, key, self._numbers[key])
         news = news or self._places.get(place) != known
         self._places[place] = known

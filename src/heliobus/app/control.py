@@ -28,6 +28,7 @@ from heliobus.supervise import supervise
 
 if TYPE_CHECKING:
     from heliobus.control.charger import ChargerControl
+    from heliobus.control.device import DeviceControl
 
 log = logging.getLogger("heliobus.app")
 
@@ -39,7 +40,7 @@ class _Entry:
     """The control of one device, and its task; `began` is set when it may act by itself."""
 
     key: str
-    control: "ChargerControl"
+    control: "ChargerControl | DeviceControl"
     task: asyncio.Task[None]
     began: asyncio.Event
 
@@ -47,7 +48,7 @@ class _Entry:
 class _OnDemand:
     """A control that acts only from its first command on: who only looks changes nothing. Implements Commandable."""
 
-    def __init__(self, control: "ChargerControl", began: asyncio.Event) -> None:
+    def __init__(self, control: "ChargerControl | DeviceControl", began: asyncio.Event) -> None:
         self._control = control
         self._began = began
 
@@ -103,7 +104,7 @@ class Controls:
     def offered(self, config: DeviceConfig, driver: Driver, identity: Identity) -> dict[str, Control]:
         """What of the device can be commanded."""
         return controls_of(
-            driver, config.options, self._profiles(config), network=_host(config, driver, identity) is not None
+            driver, config.options, self._profiles(config, driver), network=_host(config, driver, identity) is not None
         )
 
     def watched(self, config: DeviceConfig, driver: Driver) -> frozenset[str]:
@@ -186,18 +187,18 @@ class Controls:
         if self._ending.get(key) is ending:
             del self._ending[key]
 
-    def _profiles(self, config: DeviceConfig) -> dict[str, Profile]:
+    def _profiles(self, config: DeviceConfig, driver: Driver) -> dict[str, Profile]:
+        """Those for the device; of those for all devices the ones whose settings it has."""
+        known = {register.point.name for register in driver.writes.stored} if driver.writes is not None else frozenset()
         return {
             profile.name: profile
             for profile in self._config.profiles
-            if not profile.devices or config.name in profile.devices
+            if config.name in profile.devices or (not profile.devices and known >= profile.settings.keys())
         }
 
     def _make(
         self, config: DeviceConfig, device: Device, driver: Driver, terminal: Terminal, poller: Poller, store: Store
-    ) -> "ChargerControl":
-        from heliobus.control.charger import ChargerControl  # noqa: PLC0415  most of control's memory
-
+    ) -> "ChargerControl | DeviceControl":
         name, site = device.name, self._site
         plant = Plant(
             name=name,
@@ -213,10 +214,10 @@ class Controls:
             host=_host(config, driver, device.identity),
             busy=self._busy.setdefault(device.key, asyncio.Lock()),
         )
-        return ChargerControl(
+        return _kind(driver)(
             plant,
             device.controls,
-            profiles=self._profiles(config),
+            profiles=self._profiles(config, driver),
             seasons=self._config.site.seasons,
             audit=self._audit,
             save_counters=self._save,
@@ -226,6 +227,17 @@ class Controls:
         entry, device, reading = self._entries.get(name), self._site.device(name), self._site.reading(name)
         if entry is not None and device is not None and reading is not None and device.controls:
             self._site.amend(name, entry.control.values(answers=reading.health in ANSWERING))
+
+
+def _kind(driver: Driver) -> "type[ChargerControl | DeviceControl]":
+    """What controls such a device; imported when there is one, since it is most of control's memory."""
+    if driver.writes is not None and driver.writes.slave is not None:
+        from heliobus.control.charger import ChargerControl  # noqa: PLC0415
+
+        return ChargerControl
+    from heliobus.control.device import DeviceControl  # noqa: PLC0415
+
+    return DeviceControl
 
 
 def _host(config: DeviceConfig, driver: Driver, identity: Identity) -> str | None:

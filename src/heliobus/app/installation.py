@@ -7,15 +7,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from heliobus.app.buses import Buses, SharedBus
+from heliobus.app.clock_drift import ClockDrift
 from heliobus.app.control import Controls
 from heliobus.app.known_terminal import KnownTerminal
 from heliobus.app.lock import take_lock
 from heliobus.config import SETTINGS_DEVICE, Config, DeviceConfig, on_venus_os
+from heliobus.control.controls import points_of
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver, Recognised
 from heliobus.devices.plan import TCP_COST, Cost, rtu_cost
 from heliobus.devices.poll import Poller
-from heliobus.inventory import Inventory, Known
+from heliobus.inventory import Inventory, Known, seat_of
 from heliobus.ledger.ledger import Ledger
 from heliobus.ledger.store import LedgerWriteError
 from heliobus.ledger.store import write as write_file
@@ -23,19 +26,17 @@ from heliobus.model.clock import Clock, SystemClock
 from heliobus.model.device import Device
 from heliobus.model.localtime import UnknownTimeZoneError, local_time
 from heliobus.model.reading import Reading
-from heliobus.model.vocabulary import CONTROL_POINTS
 from heliobus.outputs.output import Output
 from heliobus.outputs.socket import NAME, SocketOutput
 from heliobus.outputs.venus.host import ChargerSettings, VenusOptions
 from heliobus.site import Site
 from heliobus.supervise import supervise
+from heliobus.totals import Totals
 from heliobus.wire.address import LinkAddress, LinkAddressError, make_bus, parse_link
-from heliobus.wire.bus import Bus
 
 log = logging.getLogger("heliobus.app")
 
 SAVE_PERIOD = 300.0
-RTU_TURNAROUND = 0.03
 
 
 @dataclass(slots=True)
@@ -43,24 +44,16 @@ class _Running:
     """A device that is polled, and what it takes to stop that."""
 
     config: DeviceConfig
+    shared: SharedBus
     poller: Poller
     task: asyncio.Task[None]
 
 
-@dataclass(slots=True)
-class _SharedBus:
-    """A bus with the task that owns its link and the number of devices on it."""
-
-    bus: Bus
-    task: asyncio.Task[None]
-    users: int = 0
-
-
-def bus_cost(link: LinkAddress) -> Cost:
+def bus_cost(link: LinkAddress, driver: Driver) -> Cost:
     """What requests cost on this link, for the block planner."""
-    if link.kind == "serial":
-        return rtu_cost(link.baud, RTU_TURNAROUND)
-    return TCP_COST if link.kind == "tcp" else rtu_cost(9600, RTU_TURNAROUND)
+    if link.kind == "tcp":
+        return TCP_COST
+    return rtu_cost(link.baud if link.kind == "serial" else driver.baud, driver.turnaround)
 
 
 class Installation:
@@ -75,8 +68,8 @@ class Installation:
         self._clock = clock or SystemClock()
         state = config.site.state
         self._ledger = Ledger(state / "ledger.json", local_time(config.site.timezone), self._clock)
-        self._inventory = Inventory(state / "devices.json")
-        self.site = Site([self._account, self._annotate])
+        self._inventory = Inventory(state / "devices.json", config.site.first_number)
+        self.site = Site([self._account, ClockDrift(lambda: self._ledger.local).annotate, self._annotate])
         self._controls = Controls(
             state / "control",
             config,
@@ -86,7 +79,8 @@ class Installation:
             self._save,
             on_demand=not lasting,
         )
-        self._buses: dict[str, _SharedBus] = {}
+        self._buses = Buses(lambda link: make_bus(link, wall_clock=self._clock))
+        self._totals = Totals(self.site, config.totals if lasting else ())
         self._running: dict[str, _Running] = {}
         self._present: set[str] = set()
         self._outputs: list[asyncio.Task[None]] = []
@@ -101,8 +95,10 @@ class Installation:
             for note in (*self._ledger.load(), self._inventory.load()):
                 if note:
                     log.error("%s", note)
+            await self._buses.claim(device.link for device in self._config.devices)
             for device in self._config.devices:
                 self._start(device)
+            self._totals.start()
             self._outputs = [
                 asyncio.create_task(supervise(output.name, partial(output.run, self.site)))
                 for output in self._make_outputs()
@@ -120,6 +116,7 @@ class Installation:
             if before is not None:
                 self._end(SETTINGS_DEVICE)
                 self.site.remove(SETTINGS_DEVICE)
+                self._totals.observe(SETTINGS_DEVICE)
             return
         try:
             link = parse_link(f"tcp://{settings.host}:{settings.port}")
@@ -138,6 +135,7 @@ class Installation:
                 self.site.remove(SETTINGS_DEVICE)
             else:
                 self.site.silence(SETTINGS_DEVICE)
+            self._totals.observe(SETTINGS_DEVICE)
         log.info(
             "%s: %s every %g s, as set in the settings", SETTINGS_DEVICE, link.describe(settings.unit), config.poll
         )
@@ -155,7 +153,9 @@ class Installation:
     def recognised(self, config: DeviceConfig, recognised: Recognised) -> Device | None:
         """A device said who it is; the site's device, or None if another place of the site has it live."""
         driver = recognised.driver
-        known, news = self._inventory.remember(_place(config), driver.name, driver.short, recognised.identity)
+        known, news = self._inventory.remember(
+            _place(config), driver.name, driver.short, recognised.identity, seat_of(config.link, config.unit)
+        )
         if news:
             self._unsaved_inventory.set()
         twin = next((each for each in self.site.devices if each.key == known.key and each.name != config.name), None)
@@ -166,6 +166,7 @@ class Installation:
             # It has moved here: its serial number counts, not where it was seen last.
             self._controls.stop(twin.name)
             self.site.remove(twin.name)
+            self._totals.observe(twin.name)
         self._present.add(config.name)
         identity = recognised.identity
         if news:
@@ -174,8 +175,8 @@ class Installation:
             log.info("%s: found %s %s%s%s", config.name, identity.vendor, identity.model, serial, version)
         device = self._device(config, driver, known)
         running = self._running[config.name]
-        bus, cost = self._buses[str(config.link)].bus, bus_cost(config.link)
-        terminal = KnownTerminal(bus, config.unit, driver, cost, identity.serial)
+        cost = bus_cost(config.link, driver)
+        terminal = KnownTerminal(running.shared.bus, config.unit, driver, cost, identity.serial)
         control = self._controls.start(config, device, driver, terminal, running.poller)
         self.site.introduce(device, control)
         return self.site.device(config.name)
@@ -187,6 +188,7 @@ class Installation:
     def observed(self, name: str) -> None:
         """The site has a new reading of the device of this name."""
         self._controls.observe(name)
+        self._totals.observe(name)
 
     def _account(self, device: Device, reading: Reading) -> Reading:
         return self._ledger.apply(reading, device.key)
@@ -209,12 +211,12 @@ class Installation:
     def _start(self, config: DeviceConfig) -> None:
         driver = catalog.driver(config.driver)
         self._introduce_known(config)
-        shared = self._bus(config.link)
+        shared = self._buses.join(config.link, config.unit)
         poller = Poller(
             shared.bus,
             config.unit,
             driver,
-            bus_cost(config.link),
+            bus_cost(config.link, driver),
             _Listener(self, config),
             name=config.name,
             period=config.poll,
@@ -222,7 +224,7 @@ class Installation:
             watched=self._controls.watched(config, driver),
         )
         task = asyncio.create_task(supervise(config.name, poller.run))
-        self._running[config.name] = _Running(config, poller, task)
+        self._running[config.name] = _Running(config, shared, poller, task)
 
     def _introduce_known(self, config: DeviceConfig) -> None:
         """Show a device seen here earlier as not connected until it answers."""
@@ -242,33 +244,16 @@ class Installation:
         running.task.cancel()
         ending = self._controls.stop(name)
         if ending is None:
-            self._leave_bus(running.config.link)
+            self._buses.leave(running.shared)
         else:
             # The charger is given back to itself first, and that takes its bus.
-            ending.add_done_callback(lambda _: self._leave_bus(running.config.link))
-
-    def _leave_bus(self, link: LinkAddress) -> None:
-        shared = self._buses[str(link)]
-        shared.users -= 1
-        if not shared.users:
-            del self._buses[str(link)]
-            shared.task.cancel()
-
-    def _bus(self, link: LinkAddress) -> _SharedBus:
-        key = str(link)
-        shared = self._buses.get(key)
-        if shared is None:
-            bus = make_bus(link, wall_clock=self._clock)
-            shared = _SharedBus(bus, asyncio.create_task(supervise(bus.name, bus.run)))
-            self._buses[key] = shared
-        shared.users += 1
-        return shared
+            ending.add_done_callback(lambda _: self._buses.leave(running.shared))
 
     def _device(self, config: DeviceConfig, driver: Driver, known: Known) -> Device:
         controls = self._controls.offered(config, driver, known.identity)
         points = driver.points()
         if controls:
-            points |= {point.name: point for point in CONTROL_POINTS}
+            points |= {point.name: point for point in points_of(driver)}
         return Device(
             name=config.name,
             label=config.label,
@@ -282,6 +267,7 @@ class Installation:
             number=known.number,
             controls=controls,
             placement=config.placement,
+            roles=driver.roles,
         )
 
     async def _save_in_rhythm(self) -> None:
@@ -309,7 +295,7 @@ class Installation:
     async def _stop(self) -> None:
         await self._controls.close()
         tasks = [*self._outputs, *(running.task for running in self._running.values())]
-        tasks += [shared.task for shared in self._buses.values()]
+        tasks += self._buses.tasks
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,10 +7,10 @@ from typing import Any
 from heliobus.devices.driver import Driver, NotOurs
 from heliobus.devices.identify import identify
 from heliobus.devices.plan import Cost
-from heliobus.devices.terminal import RejectedError, Terminal, TerminalError
+from heliobus.devices.terminal import RejectedError, Terminal, TerminalError, WriteRequest
 from heliobus.wire.bus import Bus, BusError
 from heliobus.wire.modbus.answer import ModbusException
-from heliobus.wire.modbus.pdu import ReadBits, ReadRegisters, WriteCoil, WriteRegister
+from heliobus.wire.modbus.pdu import ReadBits, ReadRegisters
 
 SWAP_TIME = 20.0
 """Nobody puts another charger in the place of one that has just answered within so many seconds.
@@ -58,7 +58,7 @@ class KnownTerminal(Terminal):
         self._heard = _now()
         return answer
 
-    async def _write(self, request: WriteRegister | WriteCoil) -> None:
+    async def _write(self, request: WriteRequest) -> None:
         await self._be_sure()
         await super()._write(request)
         self._heard = _now()

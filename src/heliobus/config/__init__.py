@@ -8,6 +8,7 @@ from pathlib import Path
 
 from heliobus.config import control, dates, placement, profiles
 from heliobus.config.table import ConfigError, Table, line
+from heliobus.config.totals import TotalConfig, totals
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver
 from heliobus.model.control_options import NORTH, ControlOptions, Profile, Seasons
@@ -22,6 +23,7 @@ __all__ = [
     "ConfigError",
     "DeviceConfig",
     "SiteConfig",
+    "TotalConfig",
     "VenusConfig",
     "default_paths",
     "default_state",
@@ -62,12 +64,16 @@ class DeviceConfig:
 
 @dataclass(frozen=True, slots=True)
 class SiteConfig:
-    """`[site]`: its name, its time zone (None: the machine's), where its ledger lives and when its seasons begin."""
+    """`[site]`: its name, its time zone (None: the machine's), where its ledger lives and when its seasons begin.
+
+    Devices are numbered from `first_number`, which is not in the file: a second daemon of a machine has its own.
+    """
 
     name: str
     timezone: str | None
     state: Path
     seasons: Seasons = NORTH
+    first_number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class Config:
     devices: tuple[DeviceConfig, ...]
     venus: VenusConfig | None
     profiles: tuple[Profile, ...] = ()
+    totals: tuple[TotalConfig, ...] = ()
 
 
 def on_venus_os() -> bool:
@@ -120,7 +127,7 @@ def load(path: Path | None) -> Config:
 def parse(document: Mapping[str, object], source: str) -> Config:
     """The config in `document`, a parsed TOML file that `source` names for people. Raises ConfigError."""
     root = Table(document, source, "")
-    root.only("site", "device", "profile", "output")
+    root.only("site", "device", "total", "profile", "output")
     site = _site(root.table("site"))
     devices = _devices(root.tables("device"))
     output = root.table("output")
@@ -137,7 +144,20 @@ def parse(document: Mapping[str, object], source: str) -> Config:
     names = [device.name for device in devices]
     if venus.settings_charger:
         names.append(SETTINGS_DEVICE)
-    return Config(source, site, devices, venus, profiles.profiles(root.table("profile"), names))
+    others = {device.name for device in devices if _role(device) is not Role.SOLAR_CHARGER}
+    chargers = [name for name in names if name not in others]
+    return Config(
+        source,
+        site,
+        devices,
+        venus,
+        profiles.profiles(root.table("profile"), names),
+        totals(root.tables("total"), chargers, names),
+    )
+
+
+def _role(device: DeviceConfig) -> Role:
+    return device.role or catalog.driver(device.driver).role
 
 
 def _d_bus_there() -> bool:
@@ -199,12 +219,20 @@ def _devices(tables: list[Table]) -> tuple[DeviceConfig, ...]:
     for table in tables:
         device = _device(table, {each.name for each in devices})
         for other in devices:
-            if (str(other.link), other.unit) == (str(device.link), device.unit):
-                raise table.error("unit", device.unit, f"another one, for this one at {device.link} is {other.name!r}")
-            if other.link.endpoint == device.link.endpoint and str(other.link) != str(device.link):
-                raise table.error("link", str(device.link), f"{other.link}, as {other.name!r} has it")
+            _check_neighbours(table, device, other)
         devices.append(device)
     return tuple(devices)
+
+
+def _check_neighbours(table: Table, device: DeviceConfig, other: DeviceConfig) -> None:
+    """Devices on one tty may differ in speed, but their unit ids tell them apart; one endpoint has one protocol."""
+    if other.link.endpoint != device.link.endpoint:
+        return
+    if other.link.kind != device.link.kind:
+        raise table.error("link", str(device.link), f"{other.link}, as {other.name!r} has it")
+    if other.unit == device.unit:
+        where = device.link.path or str(device.link)
+        raise table.error("unit", device.unit, f"another one, for this one at {where} is {other.name!r}")
 
 
 def _device(table: Table, taken: set[str]) -> DeviceConfig:

@@ -13,10 +13,11 @@ from heliobus.model.control_options import (
     TopChargeOptions,
 )
 
-KEYS = ("control", "system_voltage", "chemistry", "limits", "equalize", "top_charge", "server", "eeprom")
+KEYS = ("control", "system_voltage", "chemistry", "limits", "equalize", "top_charge", "server", "eeprom", "clock")
 """The keys of a `[[device]]` table that are read here."""
 
-SYSTEM_VOLTAGES = (12, 24, 48)
+SYSTEM_VOLTAGES, SYSTEM_VOLTAGES_AT_ONCE = (12, 24, 48), (12, 24, 36, 48)
+"""Nominal voltages of chargers that multiply their settings, and of those that store actual volts."""
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 STRONGEST = 1000.0
 """No charger gives more amperes."""
@@ -52,8 +53,9 @@ def options(table: Table, driver: Driver) -> ControlOptions:
     switch = table.choice("control", "off", ("on", "off"))
     if switch == "on" and driver.writes is None:
         raise table.error("control", switch, '"off": this driver does not take commands')
+    _fitting(table, driver)
     chemistry = CHEMISTRIES[table.choice("chemistry", UNKNOWN_CHEMISTRY.name, tuple(CHEMISTRIES))]
-    battery = _Battery(chemistry, table.one_of("system_voltage", SYSTEM_VOLTAGES))
+    battery = _Battery(chemistry, table.one_of("system_voltage", _system_voltages(driver)))
     limits = table.table("limits")
     limits.only("voltage", "current")
     highest = battery.volts(limits) if limits.has("voltage") else None
@@ -67,7 +69,27 @@ def options(table: Table, driver: Driver) -> ControlOptions:
         top_charge=_top_charge(table.table("top_charge"), battery, highest) if table.has("top_charge") else None,
         server=_server(table.table("server")),
         eeprom=_eeprom(table.table("eeprom")),
+        auto_clock=table.choice("clock", "auto", ("auto", "manual")) == "auto",
     )
+
+
+def _fitting(table: Table, driver: Driver) -> None:
+    """Refuse what means nothing for a device that is commanded otherwise."""
+    writes = driver.writes
+    if writes is None:
+        return
+    idle = [] if writes.clock is not None else ["clock"]
+    if writes.slave is None:
+        idle += ["equalize", "top_charge", "server"]
+    if not writes.depends_on_battery:
+        idle += ["system_voltage", "chemistry", "limits"]
+    for key in idle:
+        if table.has(key):
+            raise ConfigError(f"{table.where()}: {key} means nothing for driver {driver.name!r}; leave it out")
+
+
+def _system_voltages(driver: Driver) -> tuple[int, ...]:
+    return SYSTEM_VOLTAGES_AT_ONCE if driver.writes is not None and driver.writes.settings else SYSTEM_VOLTAGES
 
 
 def _equalize(table: Table, chemistry: Chemistry) -> EqualizeOptions:

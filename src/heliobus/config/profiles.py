@@ -21,6 +21,8 @@ RANGES = {
     VOLT_PER_CELSIUS: (-1.0, 0.0),
 }
 """What no charger goes beyond. What this battery bears is checked when a profile is written."""
+ANY = (0.0, 65535.0)
+"""What a word can be."""
 
 
 def profiles(table: Table, devices: Collection[str]) -> tuple[Profile, ...]:
@@ -31,8 +33,8 @@ def profiles(table: Table, devices: Collection[str]) -> tuple[Profile, ...]:
     settings = {
         register.point.name.removeprefix(PREFIX): register.point
         for driver in catalog.drivers()
-        if driver.writes is not None and driver.writes.eeprom is not None
-        for register in driver.writes.eeprom.registers
+        if driver.writes is not None
+        for register in driver.writes.stored
     }
     found = tuple(_profile(table, name, settings, devices) for name in names)
     for one, other in itertools.combinations(found, 2):
@@ -60,7 +62,7 @@ def _profile(outer: Table, name: str, settings: dict[str, Point], devices: Colle
 
 
 def _setting(table: Table, key: str, point: Point) -> float:
-    low, high = RANGES[point.quantity]
+    low, high = RANGES.get(point.quantity, ANY)
     if point.quantity is SECOND:
         return table.seconds(key, 0, low, high)
     return table.number(key, None, low, high, point.unit)

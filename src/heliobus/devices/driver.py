@@ -143,7 +143,8 @@ Doubt = Callable[[Mapping[str, Value]], Collection[str]]
 """From the values that were read: the names of those that cannot be true beside the others."""
 
 
-def _no_doubt(_: Mapping[str, Value]) -> Collection[str]:
+def no_doubt(_: Mapping[str, Value]) -> Collection[str]:
+    """The `doubt` of a driver that has none."""
     return ()
 
 
@@ -185,7 +186,7 @@ class Driver:
     notes: str = ""
     writes: "Writes | None" = None
     roles: tuple[Role, ...] = ()
-    doubt: Doubt = _no_doubt
+    doubt: Doubt = no_doubt
     turnaround: float = 0.03
     settling: float = 0.0
     aliases: Mapping[str, Alias] = field(default_factory=dict)

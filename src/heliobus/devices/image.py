@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from heliobus.devices.decode import Decoder
-from heliobus.devices.driver import Driver
+from heliobus.devices.driver import Driver, no_doubt
 from heliobus.devices.plan import Block, halves
 from heliobus.model.point import Value
 from heliobus.model.reading import Reason
@@ -17,13 +17,18 @@ STALE_AFTER = 2
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A block in the schedule: what to ask, when it is due, when it was last answered (seconds of one clock)."""
+    """A block in the schedule: what to ask, when it is due, when it was last answered (seconds of one clock).
+
+    `served`: the device has answered it at some time, perhaps before an outage. `new`: not asked since it appeared.
+    """
 
     block: Block
     period: float
     due: float
     answered: float | None = None
     misses: int = 0
+    served: bool = False
+    new: bool = True
     stale: bool = False
     words: Sequence[int] = ()
     request: ReadRegisters | ReadBits = field(init=False)
@@ -44,6 +49,11 @@ class Slot:
             return None
         return self.answered + STALE_AFTER * self.period
 
+    @property
+    def deadline(self) -> float:
+        """When it should have been read, which for the first time is at once."""
+        return self.due if self.answered is None and not self.misses else self.due + self.period
+
     def next_due(self, now: float) -> float:
         """The next point of its rhythm after `now`: a missed slot is skipped, not caught up."""
         behind = max(0.0, now - self.due)
@@ -57,6 +67,8 @@ class Image:
         self._driver = driver
         self._derived = tuple(point.name for point in driver.derived)
         self._factor_names = driver.factors
+        self._doubts = driver.doubt is not no_doubt
+        self._withheld: dict[str, Value] = {}
         self._slots: list[Slot] = []
         names = [name for name, point in driver.points().items() if point not in SITE_POINTS]
         self._values: dict[str, Value] = dict.fromkeys(names)
@@ -78,10 +90,10 @@ class Image:
 
     def answer(self, slot: Slot, words: Sequence[int], now: float) -> None:
         """`slot` was answered."""
-        slot.words, slot.answered, slot.stale, slot.misses = words, now, False, 0
+        slot.words, slot.answered, slot.stale, slot.misses, slot.served = words, now, False, 0, True
         before = self._factors()
         self._decode(slot)
-        self._derive()
+        self._conclude()
         for _ in self._factor_names:
             known = self._factors()
             if known == before:
@@ -91,7 +103,7 @@ class Image:
             for each in self._slots:
                 if each.answered is not None and not each.stale:
                     self._decode(each)
-            self._derive()
+            self._conclude()
 
     def refuse(self, slot: Slot) -> Sequence[Slot]:
         """The device refused the block: two smaller slots to try instead, or none, and its points are not supported."""
@@ -106,13 +118,11 @@ class Image:
 
     def expire(self, now: float) -> bool:
         """Void what no longer holds at `now`; True if anything changed."""
-        expired = [slot for slot in self._slots if slot.expires is not None and slot.expires <= now]
-        for slot in expired:
-            slot.stale = True
-            self._void(slot, Reason.STALE)
-        if expired:
-            self._derive()
-        return bool(expired)
+        return self._let_go([slot for slot in self._slots if slot.expires is not None and slot.expires <= now])
+
+    def forget(self) -> bool:
+        """Void all that was read, until it is read again; True if anything changed."""
+        return self._let_go([slot for slot in self._slots if slot.expires is not None])
 
     def expires(self) -> float | None:
         """When the next value ceases to hold."""
@@ -130,15 +140,42 @@ class Image:
         """All points' values, and the reasons of those that are None."""
         return dict(self._values), dict(self._reasons)
 
+    def _let_go(self, slots: Sequence[Slot]) -> bool:
+        for slot in slots:
+            slot.stale = True
+            self._void(slot, Reason.STALE)
+        if slots:
+            self._conclude()
+        return bool(slots)
+
     def _factors(self) -> tuple[Value, ...]:
         return tuple(self._values.get(name) for name in self._factor_names)
 
     def _decode(self, slot: Slot) -> None:
         values, reasons = slot.decoder.decode(slot.words, self._values)
+        if self._withheld:
+            self._withheld = {name: value for name, value in self._withheld.items() if name not in values}
         self._values.update(values)
         for name in values:
             self._reasons.pop(name, None)
         self._reasons.update(reasons)
+
+    def _conclude(self) -> None:
+        """Make of what was read what is shown."""
+        if self._doubts:
+            self._withhold()
+        self._derive()
+
+    def _withhold(self) -> None:
+        """Void what contradicts the rest, and give back what no longer does."""
+        for name, value in self._withheld.items():
+            self._values[name] = value
+            self._reasons.pop(name, None)
+        doubted = self._driver.doubt(self._values)
+        self._withheld = {name: self._values[name] for name in doubted if self._values.get(name) is not None}
+        for name in self._withheld:
+            self._values[name] = None
+            self._reasons[name] = Reason.OUT_OF_RANGE
 
     def _derive(self) -> None:
         derived = self._driver.derive(self._values)
@@ -152,5 +189,7 @@ class Image:
 
     def _void(self, slot: Slot, reason: Reason) -> None:
         for register in slot.block.registers:
-            self._values[register.point.name] = None
-            self._reasons[register.point.name] = reason
+            name = register.point.name
+            self._withheld.pop(name, None)
+            self._values[name] = None
+            self._reasons[name] = reason

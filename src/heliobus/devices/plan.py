@@ -110,6 +110,9 @@ def _runs(atoms: Sequence[_Atom], end: int, limits: BlockLimits) -> Iterator[int
     """Where a run that ends before `end` may start: a single atom always, more as far as the limits let it reach."""
     yield end - 1
     for start in range(end - 2, -1, -1):
+        # A start within an atom cannot be honoured: an atom is not parted.
+        if not limits.starts.isdisjoint(range(atoms[start].end, atoms[start + 1].start + 1)):
+            return
         hole = range(atoms[start].end, atoms[start + 1].start)
         if hole and not (limits.holes and limits.forbidden.isdisjoint(hole)):
             return

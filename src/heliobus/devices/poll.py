@@ -7,8 +7,15 @@ from dataclasses import replace
 from typing import Protocol
 
 from heliobus.devices.driver import Driver, NotOurs, Poll, Recognised
-from heliobus.devices.identify import GATEWAY_EXCEPTIONS, UNSUPPORTED_EXCEPTIONS, identify
+from heliobus.devices.identify import (
+    GATEWAY_EXCEPTIONS,
+    PASSING_EXCEPTIONS,
+    UNSUPPORTED_EXCEPTIONS,
+    Refused,
+    identify,
+)
 from heliobus.devices.image import Image, Slot
+from heliobus.devices.learned import Learned, who
 from heliobus.devices.plan import Block, Cost, plan
 from heliobus.model import vocabulary as v
 from heliobus.model.clock import Clock, SystemClock
@@ -27,6 +34,15 @@ RETRY_SHARE = 0.25
 QUICK_RETRIES = 2
 """Tries at that pace; then the pause doubles each time, up to the period."""
 LONGEST_RETRY = 7.5
+FAILURE_PAUSE = 60.0
+"""After the quick tries a block that the device has always failed at is tried this much later, then ever less."""
+FIRST_WITHIN = 60.0
+"""Seconds in which what was never read is read though others are late for it; until then it waits for them.
+
+So devices that appear together are read one after the other, each to its end, between what others read in rhythm.
+"""
+SILENCE = 2
+"""Misses in a row after which a device may have been without power."""
 WATCH_PERIOD = 5.0
 """How often what is under control is read."""
 PROBE_CEILING = 2.0
@@ -88,13 +104,16 @@ class Poller:
         self._answered_at = 0.0
         self._serving: Driver | None = None
         self._complaint = ""
+        self._learned = Learned()
+        self._unsupported: list[str] = []
+        self._quiet = SILENCE
+        self._settled = float("-inf")
 
     async def run(self) -> None:
         """Poll until cancelled."""
         try:
             while True:
-                driver = self._serving = await self._recognise()
-                await self._serve(driver)
+                await self._serve(await self._recognise())
         except asyncio.CancelledError:
             # After any other exception the values on show still have to cease to hold in their time.
             self._disarm()
@@ -108,7 +127,8 @@ class Poller:
         now = asyncio.get_running_loop().time()
         for slot in self._image.slots:
             if any(register.point.name in wanted for register in slot.block.registers):
-                slot.due = min(slot.due, now)
+                # Its deadline is now, whatever its rhythm.
+                slot.due = min(slot.due, now - slot.period)
         if self._waiting is not None:
             _settle(self._waiting, False)
 
@@ -116,8 +136,9 @@ class Poller:
         """Ask who is there until it is one of ours; returns the declaration that fits."""
         while True:
             await asyncio.sleep(self._health.probe_delay())
+            refused: Refused = set()
             try:
-                verdict = await identify(self._bus, self._unit, self._driver, self._probe_timing())
+                verdict = await identify(self._bus, self._unit, self._driver, self._probe_timing(), refused)
             except (BusError, ModbusException) as error:
                 self._missed(error)
                 if self._health.state is not Health.OFFLINE:
@@ -126,7 +147,12 @@ class Poller:
             if isinstance(verdict, NotOurs):
                 await self._shun(verdict.why)
                 continue
+            if self._learned.who != who(verdict):
+                self._learned = Learned(who(verdict))
+            self._serving = verdict.driver
             self._hit()
+            if asyncio.get_running_loop().time() >= self._settled:
+                self._learned.refused |= refused - self._learned.served
             self._listener.recognised(verdict)
             return verdict.driver
 
@@ -152,26 +178,43 @@ class Poller:
         image.add(
             Slot(block, self._period_of(block), now) for block in plan(driver.registers, driver.limits, self._cost)
         )
+        self._learned.apply(image)
         self._counted = float("-inf")
         while image.slots:
-            slot = min(image.slots, key=lambda slot: slot.due)
+            slot = _next(image.slots, loop.time())
             if not await self._is_due(slot):
                 continue
             try:
-                answer = await self._bus.ask(self._unit, slot.request, timing=driver.timing, due=slot.due)
+                # Nothing else is asked meanwhile, so a patient block waits no longer than the most urgent one may.
+                deadline = min(each.deadline for each in image.slots) + (FIRST_WITHIN if slot.new else 0.0)
+                slot.new = False
+                answer = await self._bus.ask(self._unit, slot.request, timing=driver.timing, due=deadline)
             except (BusError, ModbusException) as error:
                 if self._failed(image, slot, error):
                     return
                 continue
             self._hit()
             now = loop.time()
+            if now < self._settled:
+                self._disbelieve(image, slot, now)
+                continue
+            if not slot.served:
+                self._learned.served.add(slot.request)
             image.answer(slot, tuple(int(word) for word in answer) if slot.block.table <= 2 else answer, now)
             slot.due = slot.next_due(now)
             self._answered_at = self._clock.time()
             if image.complete:
                 self._complaint = ""
                 self._publish(image)
+        # Nothing but exceptions is another device, or one in a mood: it is asked for everything anew.
+        self._learned = Learned()
         await self._shun("the device refuses every register")
+
+    def _disbelieve(self, image: Image, slot: Slot, now: float) -> None:
+        """Let pass what came right after silence; it was asked for only to notice when there is silence again."""
+        slot.due = min(slot.next_due(now), self._settled)
+        if image.forget():
+            self._publish(image)
 
     async def _is_due(self, slot: Slot) -> bool:
         """Wait until `slot` is due; False when another one has to be looked for first."""
@@ -190,18 +233,23 @@ class Poller:
     def _failed(self, image: Image, slot: Slot, error: BusError | ModbusException) -> bool:
         """Deal with a request that failed; True when the device is offline by now."""
         now = asyncio.get_running_loop().time()
+        stubborn = False
         if isinstance(error, ModbusException) and error.code not in GATEWAY_EXCEPTIONS:
             self._hit()
+            if now < self._settled:
+                self._disbelieve(image, slot, now)
+                return False
             # A block that was answered before is served; then a refusal is a passing mood of the device.
-            if error.code in UNSUPPORTED_EXCEPTIONS and slot.answered is None:
+            if error.code in UNSUPPORTED_EXCEPTIONS and not slot.served:
                 self._refused(image, slot, error)
                 return False
+            stubborn = error.code not in PASSING_EXCEPTIONS and not slot.served
         elif slot.block.poll is _most_frequent(image.slots):
             # Only what is read most often tells whether the device is there: it may serve the rest badly or not at all.
             self._missed(error)
         complete = image.complete
         slot.misses += 1
-        slot.due = now + self._retry_pause(slot.period, slot.misses)
+        slot.due = now + (_failure_pause(slot.misses) if stubborn else self._retry_pause(slot.period, slot.misses))
         if self._health.state is Health.OFFLINE:
             return True
         if image.complete and not complete:
@@ -214,10 +262,11 @@ class Poller:
         return min(period, first * 2.0 ** min(max(0, misses - QUICK_RETRIES), 20))
 
     def _refused(self, image: Image, slot: Slot, error: ModbusException) -> None:
+        self._learned.refused.add(slot.request)
         if image.refuse(slot):
             return
-        names = ", ".join(register.point.name for register in slot.block.registers)
-        log.info("%s: %s not supported: %s", self._name, names, error)
+        log.debug("%s: %s", self._name, error)
+        self._unsupported += [register.point.name for register in slot.block.registers]
         if image.complete and image.slots:
             self._publish(image)
 
@@ -234,11 +283,15 @@ class Poller:
 
     def _hit(self) -> None:
         now = asyncio.get_running_loop().time()
+        if self._quiet >= SILENCE and self._serving is not None:
+            self._settled = now + self._serving.settling
+        self._quiet = 0
         change = self._health.hit(now)
         if change is not None and change.healed:
             log.warning("%s: answers again after %.0f s", self._name, change.lasted)
 
     def _missed(self, error: BusError | ModbusException) -> None:
+        self._quiet += 1
         change: Change | None = self._health.miss(asyncio.get_running_loop().time(), str(error))
         if change is not None and change.broke:
             log.warning("%s: no answer, shown as not connected: %s", self._name, error)
@@ -246,6 +299,9 @@ class Poller:
             self._listener.silent(str(error))
 
     def _publish(self, image: Image) -> None:
+        if self._unsupported:
+            log.info("%s: not supported: %s", self._name, ", ".join(self._unsupported))
+            self._unsupported.clear()
         loop_time = asyncio.get_running_loop().time()
         if loop_time - self._counted >= STATISTICS_PERIOD:
             self._counted = loop_time
@@ -300,9 +356,24 @@ class Poller:
             self._expiry = None
 
 
+def _next(slots: Sequence[Slot], now: float) -> Slot:
+    """Of what is due the slot with the earliest deadline: blocks read rarely never hold up the frequent ones."""
+    first = min(slots, key=lambda slot: slot.due)
+    if first.due > now:
+        return first
+    return min((slot for slot in slots if slot.due <= now), key=lambda slot: slot.deadline)
+
+
 def _settle(waiting: "asyncio.Future[bool]", due: bool) -> None:
     if not waiting.done():
         waiting.set_result(due)
+
+
+def _failure_pause(misses: int) -> float:
+    """How long to wait after the device has failed that often at what it never did."""
+    if misses <= QUICK_RETRIES:
+        return RETRY_SHARE * LONGEST_RETRY
+    return min(SLOW_PERIOD, FAILURE_PAUSE * 2.0 ** min(misses - QUICK_RETRIES - 1, 20))
 
 
 def _most_frequent(slots: Sequence[Slot]) -> Poll:

@@ -16,6 +16,8 @@ from heliobus.model.vocabulary import YIELD_TODAY, YIELD_TOTAL
 
 # After a gap the charge counter may come a poll later than the energy counter that it is to judge.
 _PATIENCE = 120.0
+# Two steps of a counter of 0.01 kWh.
+_STEPS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +150,18 @@ def _lifetime(account: Account, sample: Sample, total: Count) -> tuple[float, bo
     # What the day counter shows at first sight is already in the device's lifetime counter.
     news = 0.0 if account.anchored and account.energy is None else total.energy + total.unseen
     if account.anchored or sample.energy_total is None:
-        return account.lifetime + news, account.anchored
+        return _caught_up(account.lifetime + news, account.anchored, sample), account.anchored
     return max(
         account.lifetime if account.energy is None else account.lifetime + news, sample.energy_total * 1000
     ), True
+
+
+def _caught_up(lifetime: float, anchored: bool, sample: Sample) -> float:
+    """`lifetime` with what the day counter's steps lose at the end of each day, if a fine lifetime counter has it."""
+    if not anchored or sample.charge_total is not None or sample.energy_total is None or not sample.energy_total % 1:
+        return lifetime
+    lost = sample.energy_total * 1000 - lifetime
+    return lifetime + lost if 0 < lost <= _STEPS else lifetime
 
 
 def _gains(account: Account, sample: Sample, moment: Moment, total: Count, between: float | None) -> Iterator[Day]:

@@ -8,6 +8,7 @@ from typing import Any
 from heliobus.ledger.account import Account
 from heliobus.ledger.energy import EnergyMark
 from heliobus.ledger.history import KEPT
+from heliobus.ledger.meter import MeterAccount
 from heliobus.ledger.sample import LARGEST
 from heliobus.ledger.stages import StageMark
 from heliobus.model.day import Day
@@ -94,6 +95,26 @@ def decoded(value: object) -> Account:
         extremes=(power, pv, lowest, highest),
         day=day,
         past=tuple(sorted(past, key=lambda record: record.date, reverse=True)),
+    )
+
+
+def encoded_meter(account: MeterAccount) -> str:
+    """A meter's account as a JSON list. What is held is not believed, and so not kept."""
+    return _text([account.total, account.value, account.time, account.power, account.resets, account.reset_at])
+
+
+def decoded_meter(value: object) -> MeterAccount:
+    """The account that `encoded_meter` wrote. Raises MalformedAccountError."""
+    total, counter, moment, power, resets, reset_at = _list(value, 6)
+    if type(resets) is not int or not 0 <= resets <= LARGEST:
+        raise MalformedAccountError("a count is not a whole number")
+    return MeterAccount(
+        _number(total, 0, _LARGEST_LIFETIME),
+        _number(counter, 0),
+        _number(moment, -_LATEST, _LATEST),
+        _number(power, 0),
+        resets=resets,
+        reset_at=None if reset_at is None else _number(reset_at, -_LATEST, _LATEST),
     )
 
 

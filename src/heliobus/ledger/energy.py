@@ -1,4 +1,4 @@
-"""Energy from the device's own day counter by delta arithmetic (TriStar MPPT reference, §7.1).
+"""Energy from the device's own day counter by delta arithmetic (TriStar MPPT reference, §7.1; EPever reference, §8.3b).
 
 The counter's day ends when the device likes, a reset clears it, and a gap in sampling may hide either. Nothing here
 trusts more than the counters prove: where they leave it open, the smaller energy is counted.
@@ -86,7 +86,7 @@ def count(mark: EnergyMark | None, sample: Sample, value: float, moment: Moment,
 class _Gap:
     """Two looks at the counters with `seconds` between them (None: nobody knows how many).
 
-    `limit` is the most energy in Wh that may have been won; `real` is what the charge counter says, if it can be
+    `limit` is the most energy in Wh that may have been won; `real` is what a lifetime counter says, if one can be
     believed.
     """
 
@@ -101,7 +101,7 @@ class _Gap:
 
 def _after_gap(mark: EnergyMark, sample: Sample, value: float, moment: Moment, seconds: float | None) -> Count:
     limit = _limit(sample, _DAY if seconds is None else seconds)
-    gap = _Gap(mark, sample, value, moment, seconds, limit, _by_charge(mark, sample, limit))
+    gap = _Gap(mark, sample, value, moment, seconds, limit, _by_lifetime(mark, sample, limit))
     if value >= mark.value and not _rolled_over(gap):
         return Count(_bounded(value - mark.value, gap), _date_of(mark, moment))
     gain = _bounded(value, gap)
@@ -118,6 +118,18 @@ def _limit(sample: Sample, seconds: float) -> float:
     if sample.rated_current is not None and sample.battery_voltage is not None:
         power = max(power, _MORE * sample.rated_current * sample.battery_voltage)
     return power * seconds / _HOUR + _SLACK
+
+
+def _by_lifetime(mark: EnergyMark, sample: Sample, limit: float) -> float | None:
+    """Energy of the gap in Wh from the device's lifetime counters; None when they do not tell."""
+    if mark.charge is not None or sample.charge_total is not None:
+        return _by_charge(mark, sample, limit)
+    before, now = mark.total, sample.energy_total
+    # A total of whole kWh is too coarse to judge by.
+    if before is None or now is None or now < before or not (before % 1 or now % 1):
+        return None
+    energy = (now - before) * 1000
+    return energy if energy <= limit else None
 
 
 def _by_charge(mark: EnergyMark, sample: Sample, limit: float) -> float | None:

@@ -1,18 +1,26 @@
 """The ledger of all devices: takes readings, gives them back with yields and history, and remembers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from heliobus.ledger import store
 from heliobus.ledger.account import Account, points, step, today_of
-from heliobus.ledger.coding import encoded, encoded_day
+from heliobus.ledger.coding import encoded, encoded_day, encoded_meter
 from heliobus.ledger.history import Past, window
+from heliobus.ledger.meter import MeterAccount, look_of, metered
 from heliobus.ledger.sample import sample_of
 from heliobus.model.clock import Clock
 from heliobus.model.day import Day, Days
 from heliobus.model.localtime import LocalTime
+from heliobus.model.point import Value
 from heliobus.model.reading import Health, Reading, Reason
-from heliobus.model.vocabulary import ENERGY_DAY_COUNTER, YIELD_TODAY, YIELD_TOTAL
+from heliobus.model.vocabulary import (
+    ENERGY_DAY_COUNTER,
+    ENERGY_FORWARD,
+    ENERGY_FORWARD_COUNTER,
+    YIELD_TODAY,
+    YIELD_TOTAL,
+)
 
 # What the ledger adds to a device that has a day counter of energy.
 POINTS = (YIELD_TODAY, YIELD_TOTAL)
@@ -36,7 +44,7 @@ class Ledger:
         self.path = path
         self._local = local
         self._clock = clock
-        self._accounts: dict[str, Account] = {}
+        self._books = store.Books()
         self._views: dict[str, _View] = {}
         self._encoded: dict[str, tuple[Past, str]] = {}
         self._changes = self._serialized = self._saved = 0
@@ -45,7 +53,7 @@ class Ledger:
         """Read the file; the notes say in words what was wrong with it. No content of the file makes it raise."""
         if self.path is None:
             return ()
-        self._accounts, notes = store.load(self.path, self._clock)
+        self._books, notes = store.load(self.path, self._clock)
         return notes
 
     @property
@@ -60,20 +68,44 @@ class Ledger:
 
     def account(self, key: str) -> Account | None:
         """What is kept for the device `key`."""
-        return self._accounts.get(key)
+        return self._books.accounts.get(key)
+
+    def meter(self, key: str) -> MeterAccount | None:
+        """What is kept for the meter `key`."""
+        return self._books.meters.get(key)
 
     def apply(self, reading: Reading, key: str) -> Reading:
-        """`reading` of the device `key` with yields and history; unchanged where there is no day counter of energy.
+        """`reading` of the device `key` with what its counters give: yields and history, or a meter's energy.
 
-        Where the day counter is None the yields are None too, for the same reason; the history stays.
+        It is unchanged where there is no such counter. Where the counter is None what it gives is None too, for the
+        same reason; the history stays.
         """
-        if ENERGY_DAY_COUNTER.name not in reading.values:
-            return reading
-        account = self._accounts.get(key)
+        if ENERGY_FORWARD_COUNTER.name in reading.values:
+            reading = self._metered(reading, key)
+        return self._charged(reading, key) if ENERGY_DAY_COUNTER.name in reading.values else reading
+
+    def _metered(self, reading: Reading, key: str) -> Reading:
+        counter = reading.values[ENERGY_FORWARD_COUNTER.name]
+        value, reason = None, reading.reasons.get(ENERGY_FORWARD_COUNTER.name, Reason.STALE)
+        if counter is not None:
+            before = self._books.meters.get(key) or MeterAccount()
+            account = metered(before, look_of(reading))
+            if account is not before:
+                self._books.meters[key] = account
+                self._changes += 1
+            # Where nothing is kept nothing can be spoilt for good, and one look is all there is.
+            total = counter if account.total is None and self.path is None else account.total
+            value, reason = _kilowatt_hours(total), Reason.INVALID
+        values = {**reading.values, ENERGY_FORWARD.name: value}
+        reasons = reading.reasons if value is not None else {**reading.reasons, ENERGY_FORWARD.name: reason}
+        return replace(reading, values=values, reasons=reasons)
+
+    def _charged(self, reading: Reading, key: str) -> Reading:
+        account = self._books.accounts.get(key)
         if reading.health is not Health.OFFLINE:
             stepped = step(account, sample_of(reading), self._local)
             if stepped is not None and stepped is not account:
-                self._accounts[key] = account = stepped
+                self._books.accounts[key] = account = stepped
                 self._changes += 1
         live = account is not None and reading.values[ENERGY_DAY_COUNTER.name] is not None
         now = reading.time if live else self._clock.time()
@@ -97,7 +129,10 @@ class Ledger:
     def serialize(self) -> bytes:
         """The file's content now, for `store.write` in another thread; call `saved` when that is done."""
         self._serialized = self._changes
-        return store.file_bytes({key: self._text(key, account) for key, account in self._accounts.items()})
+        return store.file_bytes(
+            {key: self._text(key, account) for key, account in self._books.accounts.items()},
+            {key: encoded_meter(meter) for key, meter in self._books.meters.items() if meter.total is not None},
+        )
 
     def saved(self) -> None:
         """What `serialize` last gave is safe on the disk."""
@@ -131,3 +166,7 @@ class Ledger:
             known = (account.past, "[" + ",".join(encoded_day(day) for day in account.past) + "]")
             self._encoded[key] = known
         return encoded(account, known[1])
+
+
+def _kilowatt_hours(energy: Value) -> float | None:
+    return round(energy / 1000, ENERGY_FORWARD.decimals) if isinstance(energy, int | float) else None

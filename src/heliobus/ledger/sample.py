@@ -54,40 +54,42 @@ class Sample:
 def sample_of(reading: Reading) -> Sample:
     """The ledger's part of `reading`."""
     values = reading.values
-    power = _number(values, points.PV_POWER.name)
-    state = _number(values, points.CHARGER_STATE.name)
-    error = _counter(values, points.CHARGER_ERROR.name)
+    power = number_in(values, points.PV_POWER.name)
+    state = number_in(values, points.CHARGER_STATE.name)
+    error = counter_in(values, points.CHARGER_ERROR.name)
     return Sample(
         reading.time,
-        _counter(values, points.ENERGY_DAY_COUNTER.name),
-        _counter(values, points.ENERGY_TOTAL_COUNTER.name),
-        _counter(values, points.CHARGE_TOTAL_COUNTER.name),
-        _counter(values, points.OPERATING_HOURS.name),
-        _counter(values, points.TIME_ABSORPTION_COUNTER.name),
-        _counter(values, points.TIME_FLOAT_COUNTER.name),
-        _counter(values, points.TIME_EQUALIZE_COUNTER.name),
+        counter_in(values, points.ENERGY_DAY_COUNTER.name),
+        counter_in(values, points.ENERGY_TOTAL_COUNTER.name),
+        counter_in(values, points.CHARGE_TOTAL_COUNTER.name),
+        counter_in(values, points.OPERATING_HOURS.name),
+        counter_in(values, points.TIME_ABSORPTION_COUNTER.name),
+        counter_in(values, points.TIME_FLOAT_COUNTER.name),
+        counter_in(values, points.TIME_EQUALIZE_COUNTER.name),
         None if state is None else int(state),
         None if error is None else int(error),
-        _number(values, points.PV_VOLTAGE.name),
-        _number(values, points.BATTERY_VOLTAGE.name),
-        _number(values, points.BATTERY_CURRENT.name),
-        _number(values, points.BATTERY_POWER.name) if power is None else power,
-        _number(values, points.RATED_CURRENT.name),
-        _number(values, points.DAY_POWER_MAX.name),
-        _number(values, points.DAY_PV_VOLTAGE_MAX.name),
-        _number(values, points.DAY_BATTERY_VOLTAGE_MIN.name),
-        _number(values, points.DAY_BATTERY_VOLTAGE_MAX.name),
+        number_in(values, points.PV_VOLTAGE.name),
+        number_in(values, points.BATTERY_VOLTAGE.name),
+        number_in(values, points.BATTERY_CURRENT.name),
+        number_in(values, points.BATTERY_POWER.name) if power is None else power,
+        number_in(values, points.RATED_CURRENT.name),
+        number_in(values, points.DAY_POWER_MAX.name),
+        number_in(values, points.DAY_PV_VOLTAGE_MAX.name),
+        number_in(values, points.DAY_BATTERY_VOLTAGE_MIN.name),
+        number_in(values, points.DAY_BATTERY_VOLTAGE_MAX.name),
     )
 
 
-def _number(values: Mapping[str, Value], name: str) -> float | None:
+def number_in(values: Mapping[str, Value], name: str) -> float | None:
+    """The number of this name, None for what cannot be one."""
     value = values.get(name)
     if value is None or isinstance(value, str) or not -LARGEST < value < LARGEST:
         return None
     return value
 
 
-def _counter(values: Mapping[str, Value], name: str) -> float | None:
+def counter_in(values: Mapping[str, Value], name: str) -> float | None:
+    """The number of this name that cannot be negative."""
     value = values.get(name)
     if value is None or isinstance(value, str) or not 0 <= value < LARGEST:
         return None

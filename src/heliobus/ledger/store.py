@@ -3,19 +3,29 @@
 import json
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from heliobus import atomic
 from heliobus.ledger.account import Account
-from heliobus.ledger.coding import MalformedAccountError, decoded
+from heliobus.ledger.coding import MalformedAccountError, decoded, decoded_meter
+from heliobus.ledger.meter import MeterAccount
 from heliobus.model.clock import Clock, SystemClock
 
-VERSION = 1
+VERSION = 2
+# Before there were meters.
+_CHARGERS_ONLY = 1
 # All days of a hundred thousand devices; a larger file is not ours, and would not fit into a small machine.
 _LARGEST_FILE = 64_000_000
 
-Accounts = dict[str, Account]
+
+@dataclass(slots=True)
+class Books:
+    """All that is kept, by device key: the accounts of chargers, and those of meters."""
+
+    accounts: dict[str, Account] = field(default_factory=dict)
+    meters: dict[str, MeterAccount] = field(default_factory=dict)
 
 
 class LedgerWriteError(OSError):
@@ -26,33 +36,38 @@ class _DamagedError(ValueError):
     """The file is not a ledger; the text says in words why."""
 
 
-def file_bytes(accounts: Mapping[str, str]) -> bytes:
+def file_bytes(accounts: Mapping[str, str], meters: Mapping[str, str] | None = None) -> bytes:
     """The file's content for accounts that are already encoded as JSON, by device key."""
-    body = "{" + ",".join(f"{json.dumps(key)}:{text}" for key, text in accounts.items()) + "}"
-    return f'{{"version":{VERSION},"checksum":"{_checksum(body)}","accounts":{body}}}\n'.encode()
+    body = f'"accounts":{_object(accounts)},"meters":{_object(meters or {})}'
+    return f'{{"version":{VERSION},"checksum":"{_checksum(f"{{{body}}}")}",{body}}}\n'.encode()
 
 
-def parse(content: bytes) -> Accounts:
-    """The accounts in the content of a file. Raises ValueError with the reason in words."""
+def parse(content: bytes) -> Books:
+    """What is in the content of a file. Raises ValueError with the reason in words."""
     try:
         root = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _DamagedError("it is cut off or not JSON") from error
     if not isinstance(root, dict) or type(root.get("version")) is not int:
         raise _DamagedError("it is not a ledger")
-    if root["version"] != VERSION:
-        raise _DamagedError(f"its format {root['version']} is not known to this version of Heliobus")
-    accounts = root.get("accounts")
-    if not isinstance(accounts, dict):
+    version = root["version"]
+    if version not in (VERSION, _CHARGERS_ONLY):
+        raise _DamagedError(f"its format {version} is not known to this version of Heliobus")
+    accounts, meters = root.get("accounts"), root.get("meters", {})
+    if not isinstance(accounts, dict) or not isinstance(meters, dict):
         raise _DamagedError("it holds no accounts")
+    signed = accounts if version == _CHARGERS_ONLY else {"accounts": accounts, "meters": meters}
     try:
-        checksum = _checksum(json.dumps(accounts, separators=(",", ":")))
+        checksum = _checksum(json.dumps(signed, separators=(",", ":")))
     except RecursionError as error:
         raise _DamagedError("it is not a ledger") from error
     if root.get("checksum") != checksum:
         raise _DamagedError("its checksum is wrong")
     try:
-        return {key: decoded(account) for key, account in accounts.items()}
+        return Books(
+            {key: decoded(account) for key, account in accounts.items()},
+            {key: decoded_meter(account) for key, account in meters.items()},
+        )
     except MalformedAccountError as error:
         raise _DamagedError(str(error)) from error
 
@@ -67,17 +82,17 @@ def write(path: Path, content: bytes) -> None:
         ) from error
 
 
-def load(path: Path, clock: Clock | None = None) -> tuple[Accounts, tuple[str, ...]]:
-    """The accounts in `path`, or in its `.bak` where it is damaged or missing, and notes in words.
+def load(path: Path, clock: Clock | None = None) -> tuple[Books, tuple[str, ...]]:
+    """What is in `path`, or in its `.bak` where it is damaged or missing, and notes in words.
 
-    A damaged file is set aside, never overwritten. No content makes it raise; with nothing to read the accounts are
+    A damaged file is set aside, never overwritten. No content makes it raise; with nothing to read the books are
     empty, and start again from the devices' own counters.
     """
     clock = clock or SystemClock()
     backup = _beside(path, ".bak")
-    accounts, notes = _read(path, clock)
-    if accounts is not None:
-        return accounts, notes
+    books, notes = _read(path, clock)
+    if books is not None:
+        return books, notes
     older, older_notes = _read(backup, clock)
     if older is not None:
         found = (f"ledger restored from {backup}; the devices' counters make up for what is newer",)
@@ -85,10 +100,10 @@ def load(path: Path, clock: Clock | None = None) -> tuple[Accounts, tuple[str, .
     notes = (*notes, *older_notes)
     if notes:
         notes = (*notes, "no ledger is left to restore: totals start again from the devices' own counters")
-    return {}, notes
+    return Books(), notes
 
 
-def _read(path: Path, clock: Clock) -> tuple[Accounts | None, tuple[str, ...]]:
+def _read(path: Path, clock: Clock) -> tuple[Books | None, tuple[str, ...]]:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise _DamagedError("it is far too large")
@@ -110,6 +125,10 @@ def _read(path: Path, clock: Clock) -> tuple[Accounts | None, tuple[str, ...]]:
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
+
+
+def _object(texts: Mapping[str, str]) -> str:
+    return "{" + ",".join(f"{json.dumps(key)}:{text}" for key, text in texts.items()) + "}"
 
 
 def _checksum(text: str) -> str:

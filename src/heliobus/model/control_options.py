@@ -58,6 +58,7 @@ class ControlOptions:
 
     `system_voltage` is the nominal voltage the owner confirms, None while he has not; settings are not written then.
     `highest_voltage` and `highest_current` narrow every limit and every setting, None where the owner says nothing.
+    `auto_clock`: the device's own clock is set when it is wrong, without a command.
     """
 
     on: bool = False
@@ -69,6 +70,7 @@ class ControlOptions:
     top_charge: TopChargeOptions | None = None
     server: ServerOptions = ServerOptions()
     eeprom: EepromOptions = EepromOptions()
+    auto_clock: bool = True
 
 
 @dataclass(frozen=True, slots=True)

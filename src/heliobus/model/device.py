@@ -33,7 +33,8 @@ class Device:
     the serial number. `address` is where it is, for people (`Modbus TCP 192.0.2.4, unit 1`). `key` is a stable text of
     letters, digits and underscores for names, instances and history: short name and serial number
     (`tristar_10170296`), or short name and address where there is no serial. `controls` is what can be commanded, by
-    point name; empty while control is off. `placement` says where a meter sits.
+    point name; empty while control is off. `placement` says where a meter sits, `roles` what else it may be to
+    the site; outputs may offer the choice to its owner.
     """
 
     name: str
@@ -48,3 +49,4 @@ class Device:
     number: int
     controls: Mapping[str, Control] = field(default_factory=dict)
     placement: Placement = UNPLACED
+    roles: tuple[Role, ...] = ()

@@ -36,6 +36,7 @@ class Quantity:
 VOLT = Quantity("volt", Kind.NUMBER, "V", 2, -1_000, 1_000, "voltage", "measurement", "volts")
 CELL_VOLT = Quantity("cell_volt", Kind.NUMBER, "V", 3, 0, 10, "voltage", "measurement", "volts")
 AMPERE = Quantity("ampere", Kind.NUMBER, "A", 2, -2_000, 2_000, "current", "measurement", "amperes")
+FINE_AMPERE = Quantity("fine_ampere", Kind.NUMBER, "A", 3, -2_000, 2_000, "current", "measurement", "amperes")
 WATT = Quantity("watt", Kind.NUMBER, "W", 1, -200_000, 200_000, "power", "measurement", "watts")
 VOLT_AMPERE = Quantity("volt_ampere", Kind.NUMBER, "VA", 1, 0, 200_000, "apparent_power", "measurement", "volt_amperes")
 KILOWATT_HOUR = Quantity("kilowatt_hour", Kind.NUMBER, "kWh", 2, 0, 1e9, "energy", "total_increasing", "kilowatt_hours")

@@ -5,7 +5,10 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a device is to the site; the words are Victron's service classes, which the field knows."""
+    """What a device is to the site; the words are Victron's service classes, which the field knows.
+
+    A total is none of them: a GX adds up its chargers itself, and would count them twice.
+    """
 
     SOLAR_CHARGER = "solarcharger"
     BATTERY = "battery"
@@ -18,6 +21,7 @@ class Role(StrEnum):
     DC_SYSTEM = "dcsystem"
     ALTERNATOR = "alternator"
     INVERTER = "inverter"
+    TOTAL = "total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +102,9 @@ ROLES: dict[Role, RolePoints] = {
     Role.DC_LOAD: _DC,
     Role.DC_SYSTEM: _DC,
     Role.ALTERNATOR: _DC,
+    Role.TOTAL: RolePoints(
+        frozenset({"members", "members_answering"}),
+        frozenset({"pv_power", "battery_power", "battery_current", "load_power", "yield_today", "yield_total"})
+        | {"battery_voltage_min", "battery_voltage_max", "battery_temperature_min", "battery_temperature_max"},
+    ),
 }

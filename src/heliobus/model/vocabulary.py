@@ -13,6 +13,7 @@ from heliobus.model.quantity import (
     DAY,
     DRIFT,
     ENUM,
+    FINE_AMPERE,
     FLAGS,
     HERTZ,
     HOUR,
@@ -77,6 +78,7 @@ CHARGER_ERRORS = {
     27: "charger short circuit",
     28: "power stage failed",
     33: "input voltage high",
+    34: "input current high",
     67: "battery control lost",
     113: "memory failed",
     116: "calibration lost",
@@ -124,6 +126,7 @@ OFF_REASON = _point(
         3: "remote input",
         4: "protection",
         8: "analysing input",
+        9: "battery too cold",
     },
 )
 TARGET_VOLTAGE = _point("target_voltage", VOLT, "Voltage the charger regulates to now, temperature compensated")
@@ -208,7 +211,7 @@ YIELD_TOTAL = _point("yield_total", KILOWATT_HOUR, "Energy won in the device's l
 
 # AC and DC meters
 AC_VOLTAGE = _point("ac_voltage", VOLT, "AC voltage")
-AC_CURRENT = _point("ac_current", AMPERE, "AC current")
+AC_CURRENT = _point("ac_current", FINE_AMPERE, "AC current")
 AC_POWER = _point("ac_power", WATT, "AC power")
 AC_APPARENT_POWER = _point("ac_apparent_power", VOLT_AMPERE, "AC apparent power")
 AC_FREQUENCY = _point("ac_frequency", HERTZ, "AC frequency")
@@ -221,6 +224,18 @@ ENERGY_FORWARD_COUNTER = _point(
     "energy_forward_counter", WATT_HOUR, "The meter's own counter of energy, which its owner may reset", DIAGNOSTIC
 )
 ENERGY_REVERSE = _point("energy_reverse", KILOWATT_HOUR, "Energy given back to the grid")
+
+# A total over several chargers
+BATTERY_VOLTAGE_MIN = _point("battery_voltage_min", VOLT, "Lowest battery voltage any of the chargers sees now")
+BATTERY_VOLTAGE_MAX = _point("battery_voltage_max", VOLT, "Highest battery voltage any of the chargers sees now")
+BATTERY_TEMPERATURE_MIN = _point(
+    "battery_temperature_min", CELSIUS, "Lowest battery temperature any of the chargers sees now"
+)
+BATTERY_TEMPERATURE_MAX = _point(
+    "battery_temperature_max", CELSIUS, "Highest battery temperature any of the chargers sees now"
+)
+MEMBERS = _point("members", NUMBER, "Chargers in the total")
+MEMBERS_ANSWERING = _point("members_answering", NUMBER, "Chargers in the total that answer now")
 
 # Health of the device on its bus, counted by the bus
 BUS_REQUESTS = _point("bus_requests", COUNT, "Requests sent to this device", DIAGNOSTIC)
