@@ -1,0 +1,1 @@
+"""EPever (EPsolar) solar chargers that speak Modbus RTU over RS-485."""
