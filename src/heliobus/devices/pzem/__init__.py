@@ -1,0 +1,1 @@
+"""What the AC and DC meters of Peacefair (PZEM) have in common."""
