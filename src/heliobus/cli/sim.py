@@ -1,29 +1,29 @@
 """`heliobus sim`: simulated devices that speak the real wire, for trying and for testing."""
 
-import asyncio
 import json
-import signal
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import click
 
+from heliobus.cli import sim_serial
 from heliobus.cli.problem import WrongUse
+from heliobus.cli.sim_serving import serve
 from heliobus.sim.capture import SimCapture
 from heliobus.sim.device import SimDevice
 from heliobus.sim.faults import Faults
-from heliobus.sim.pty_server import PtyServer, serve_pty
-from heliobus.sim.server import TcpServer, serve_rtu_tcp, serve_tcp
 from heliobus.sim.tristar import SimTriStar
 from heliobus.sim.tristar600 import SimTriStar600
-
-Server = AbstractAsyncContextManager[TcpServer] | AbstractAsyncContextManager[PtyServer]
 
 
 @click.group(name="sim")
 def command() -> None:
     """Simulated devices that speak the real wire."""
+
+
+command.add_command(sim_serial.tracer)
+command.add_command(sim_serial.pzem)
+command.add_command(sim_serial.line)
 
 
 @command.command()
@@ -77,18 +77,15 @@ def tristar(
         devices = {
             unit: _charger(model, serial, unit, int(system), hour, not block_writes) for unit in range(1, units + 1)
         }
-    faults = Faults(late=late, lost=lost, flipped=flipped)
-    server: Server
-    if wire == "pty":
-        server = serve_pty(devices, faults=faults, speed=speed)
-    elif wire == "rtu+tcp":
-        server = serve_rtu_tcp(devices, port=port, faults=faults, speed=speed)
-    else:
-        server = serve_tcp(devices, port=port, faults=faults, speed=speed, close_after_answer=not keep_open)
-    try:
-        asyncio.run(_serve(server, wire))
-    except OSError as error:
-        raise WrongUse(f"port {port} cannot be used: {error.strerror}") from None
+    serve(
+        devices,
+        wire,
+        lambda link: f"heliobus read morningstar-tristar-mppt@{link}",
+        port=port,
+        faults=Faults(late=late, lost=lost, flipped=flipped),
+        speed=speed,
+        close_after_answer=not keep_open,
+    )
 
 
 def _charger(model: str, serial: str, unit: int, system: int, hour: float, writes: bool) -> SimDevice:
@@ -114,15 +111,3 @@ def _recorded(path: Path) -> SimDevice:
         return SimCapture(words, objects=objects, coils=dict.fromkeys(range(256), False))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WrongUse(f"{path}: not a capture: {error}") from None
-
-
-async def _serve(opening: Server, wire: str) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with opening as server:
-        where = f"serial:{server.path}" if isinstance(server, PtyServer) else f"{wire}://127.0.0.1:{server.port}"
-        click.echo(f"listening: {where}")
-        click.echo(f"heliobus read morningstar-tristar-mppt@{where}")
-        await stop.wait()

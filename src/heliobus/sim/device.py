@@ -69,8 +69,13 @@ class SimDevice(ABC):
         """One register; raises RefusalError or SilenceError."""
         raise RefusalError(ILLEGAL_FUNCTION)
 
+    def write_registers(self, address: int, words: Sequence[int], origin: Origin) -> None:
+        """Several registers in one request; one by one unless the device takes them only together."""
+        for index, word in enumerate(words):
+            self.write_register(address + index, word, origin)
+
     def identification(self) -> Mapping[int, str]:
-        """The objects of 43/14, by object id; raises RefusalError where the device has none."""
+        """The objects of 43/14, by object id (0-2 basic, 3-6 regular); raises RefusalError where there are none."""
         raise RefusalError(ILLEGAL_FUNCTION)
 
     def other(self, pdu: bytes, origin: Origin) -> bytes:
@@ -123,9 +128,8 @@ class SimDevice(ABC):
         self._check_count(count, 123)
         if len(pdu) != 6 + 2 * count or pdu[5] != 2 * count:
             raise RefusalError(ILLEGAL_VALUE)
-        for index in range(count):
-            word = int.from_bytes(pdu[6 + 2 * index : 8 + 2 * index], "big")
-            self.write_register(address + index, word, origin)
+        words = [int.from_bytes(pdu[at : at + 2], "big") for at in range(6, len(pdu), 2)]
+        self.write_registers(address, words, origin)
 
     @staticmethod
     def _check_count(count: int, limit: int) -> None:
@@ -141,14 +145,19 @@ def _packed(bits: Sequence[bool]) -> bytes:
 
 
 def _identification_answer(pdu: bytes, objects: Mapping[int, str]) -> bytes:
-    """Basic stream access, read code 1 (Modbus Application Protocol, §6.21)."""
+    """Stream access, read codes 1 (basic) and 2 (Modbus Application Protocol, §6.21).
+
+    Code 2 gives the regular objects alone, as EPever's charge controllers were recorded to answer.
+    """
     if len(pdu) < 4 or pdu[1] != 0x0E:
         raise RefusalError(ILLEGAL_FUNCTION)
-    if pdu[2] != 0x01:
+    kinds = {0x01: range(3), 0x02: range(3, 7)}
+    asked = {number: text for number, text in objects.items() if number in kinds.get(pdu[2], ())}
+    if not asked:
         raise RefusalError(ILLEGAL_VALUE)
-    first = pdu[3] if pdu[3] in objects else 0
-    chosen = [(number, text.encode("ascii")) for number, text in sorted(objects.items()) if number >= first]
-    answer = bytearray((IDENTIFICATION, 0x0E, 0x01, 0x01, 0x00, 0x00, len(chosen)))
+    first = pdu[3] if pdu[3] in asked else 0
+    chosen = [(number, text.encode("ascii")) for number, text in sorted(asked.items()) if number >= first]
+    answer = bytearray((IDENTIFICATION, 0x0E, pdu[2], 0x01, 0x00, 0x00, len(chosen)))
     for number, text in chosen:
         answer += bytes((number, len(text))) + text
     return bytes(answer)

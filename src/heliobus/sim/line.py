@@ -18,25 +18,30 @@ _FIXED_LENGTHS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 0x2B: 7}
 class Station:
     """The devices behind one address. The first unit is its own; others are bridged and answer after `bridge_seconds`.
 
-    `requests` logs every request with unit id and PDU, also those nobody answers.
+    `requests` logs every request with unit id and PDU, also those nobody answers. `speeds` are the bit/s at which units
+    on a serial line listen; one that is not there understands any.
     """
 
     devices: Mapping[int, SimDevice]
     faults: Faults = field(default_factory=Faults)
     bridge_seconds: float = 0.0
     requests: list[tuple[int, bytes]] = field(default_factory=list)
+    speeds: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def network_up(self) -> bool:
         """Whether the station's TCP server runs."""
         return all(device.network_up for device in list(self.devices.values())[:1])
 
-    def answer(self, unit: int, pdu: bytes, serial: bool) -> tuple[float, bytes] | None:
-        """The answer PDU and how long it takes, None for silence."""
+    def answer(self, unit: int, pdu: bytes, serial: bool, baud: int | None = None) -> tuple[float, bytes] | None:
+        """The answer PDU and how long it takes, None for silence; `baud` is the speed of the request."""
         self.requests.append((unit, pdu))
         if serial and unit == 0:
-            for each in self.devices.values():
-                each.answer(pdu, serial=True)
+            for each, listener in self.devices.items():
+                if self._hears(each, baud):
+                    listener.answer(pdu, serial=True)
+            return None
+        if not self._hears(unit, baud):
             return None
         device = self.devices.get(unit)
         if device is None:
@@ -44,6 +49,9 @@ class Station:
         bridged = not serial and unit != next(iter(self.devices))
         answer = device.answer(pdu, bridged=bridged, serial=serial)
         return None if answer is None else (self.bridge_seconds if bridged else 0.0, answer)
+
+    def _hears(self, unit: int, baud: int | None) -> bool:
+        return baud is None or self.speeds.get(unit, baud) == baud
 
 
 class Line(Protocol):
@@ -86,7 +94,7 @@ class TcpLine:
 
 
 class RtuLine:
-    """Modbus RTU on one serial line. `bits_per_second` adds the time the answer takes on the wire."""
+    """Modbus RTU on one serial line. `bits_per_second` adds the time the answer takes on the wire, None nothing."""
 
     def __init__(
         self,
@@ -106,6 +114,12 @@ class RtuLine:
     def requests(self) -> list[tuple[int, bytes]]:
         """Every request so far: unit id and PDU."""
         return self._station.requests
+
+    def tune(self, bits_per_second: int | None) -> None:
+        """The master speaks at this speed from now on: what came before at another one was never understood."""
+        if bits_per_second != self._bits_per_second:
+            self._bits_per_second = bits_per_second
+            self._buffer = b""
 
     def feed(self, received: bytes, now: float = 0.0) -> list[Delivery]:
         """Take bytes from the master; a pause or a wrong checksum drops what came before, as on a real line."""
@@ -136,7 +150,7 @@ class RtuLine:
         return len(self._buffer) if whole else None
 
     def _exchange(self, request: bytes, now: float) -> list[Delivery]:
-        answered = self._station.answer(request[0], request[1:-2], serial=True)
+        answered = self._station.answer(request[0], request[1:-2], serial=True, baud=self._bits_per_second)
         if answered is None:
             return []
         frame = with_crc(request[:1] + answered[1])

@@ -7,15 +7,19 @@ from heliobus.sim.device import SimDevice
 from heliobus.sim.faults import Faults, Framing
 from heliobus.sim.line import Line, RtuLine, Station, TcpLine
 from heliobus.sim.stepper import Stepper
+from heliobus.wire.line_settings import LineSettings
 from heliobus.wire.link import LinkError
 from heliobus.wire.pipe import Inbox
+
+_USUAL_SPEED = 9600
 
 
 class MemoryLink:
     """Devices by unit id behind one TCP address or on one serial line.
 
-    `latency` is the delay of each answer (s); `bits_per_second` adds the time on a serial wire; device time is loop
-    time × `speed`. `paused` swallows requests and answers (cable pulled), `refusing` also refuses to open.
+    `latency` is the delay of each answer (s); `bits_per_second` adds the time on a serial wire and is its speed until
+    the master sets another one; `speeds` are those at which units listen. Device time is loop time × `speed`. `paused`
+    swallows requests and answers (cable pulled), `refusing` also refuses to open.
     """
 
     def __init__(
@@ -30,15 +34,16 @@ class MemoryLink:
         speed: float = 1.0,
         close_after_answer: bool = False,
         bridge_seconds: float = 0.0,
+        speeds: Mapping[int, int] | None = None,
     ) -> None:
         self.name = name
-        self.station = Station(devices, faults or Faults(), bridge_seconds)
+        self.station = Station(devices, faults or Faults(), bridge_seconds, speeds=speeds or {})
         self.paused = False
         self.refusing = False
         self.opened = 0
         self._framing = framing
         self._latency = latency
-        self._bits_per_second = bits_per_second
+        self._bits_per_second = bits_per_second or (_USUAL_SPEED if speeds else None)
         self._speed = speed
         self._close_after_answer = close_after_answer and framing is Framing.TCP
         self._stepper: Stepper | None = None
@@ -74,6 +79,18 @@ class MemoryLink:
         else:
             self._line = RtuLine(self.station, bits_per_second=self._bits_per_second)
 
+    def configure(self, settings: LineSettings) -> None:
+        """Speak at another speed from now on."""
+        if self._bits_per_second is not None:
+            self._bits_per_second = settings.baud
+        if isinstance(self._line, RtuLine):
+            self._line.tune(self._bits_per_second)
+
+    def overhear(self, payload: bytes) -> None:
+        """Somebody else on the line says this, at the line's speed."""
+        if not self.paused:
+            self._inbox.put(payload)
+
     def write(self, frame: bytes) -> None:
         """Send; on a connection that is gone nothing happens."""
         self._catch_up()
@@ -108,13 +125,14 @@ class MemoryLink:
         self._line = None
 
     def _schedule(self, delay: float, payload: bytes, last: bool) -> None:
-        inbox = self._inbox
+        inbox, speed = self._inbox, self._bits_per_second
 
         def deliver() -> None:
             self._due.discard(handle)
             if self.paused:
                 return
-            inbox.put(payload)
+            # Who listens at another speed than was spoken at hears noise.
+            inbox.put(payload if speed == self._bits_per_second else bytes(each ^ 0xA5 for each in payload))
             if last and self._close_after_answer:
                 inbox.end()
 

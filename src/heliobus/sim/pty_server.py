@@ -11,14 +11,17 @@ from heliobus.sim.faults import Delivery, Faults
 from heliobus.sim.line import RtuLine, Station
 from heliobus.sim.stepper import Stepper
 
+_SPEEDS = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name[:1] == "B" and name[1:].isdigit()}
+
 
 class PtyServer:
-    """A serial line at `path`; `requests` is what was asked."""
+    """A serial line at `path`; `requests` is what was asked. A `timed` one has the speed its client sets."""
 
-    def __init__(self, station: Station, line: RtuLine, stepper: Stepper) -> None:
+    def __init__(self, station: Station, line: RtuLine, stepper: Stepper, *, timed: bool = False) -> None:
         self.station = station
         self.paused = False
         self._line = line
+        self._timed = timed
         self._stepper = stepper
         self._loop = asyncio.get_running_loop()
         self._due: set[asyncio.TimerHandle] = set()
@@ -56,6 +59,9 @@ class PtyServer:
         if self.paused:
             return
         self._stepper.catch_up()
+        if self._timed:
+            # Our end of the pair shows the settings of the other one.
+            self._line.tune(_SPEEDS.get(termios.tcgetattr(self._master)[4]))
         for delivery in self._line.feed(received, self._loop.time()):
             self._schedule(delivery)
 
@@ -86,12 +92,16 @@ async def serve_pty(
     speed: float = 1.0,
     turnaround: float = 0.005,
     bits_per_second: int | None = None,
+    speeds: Mapping[int, int] | None = None,
 ) -> AsyncIterator[PtyServer]:
-    """Devices by unit id on one serial line; open `server.path`."""
-    station = Station(devices, faults or Faults())
+    """Devices by unit id on one serial line; open `server.path`.
+
+    With `speeds`, the bit/s at which units listen, the line has the speed its client sets, and takes that time.
+    """
+    station = Station(devices, faults or Faults(), speeds=speeds or {})
     line = RtuLine(station, turnaround=turnaround, bits_per_second=bits_per_second)
     async with Stepper(devices.values(), speed) as stepper:
-        server = PtyServer(station, line, stepper)
+        server = PtyServer(station, line, stepper, timed=speeds is not None)
         try:
             yield server
         finally:
