@@ -12,9 +12,26 @@ import pytest
 
 import heliobus
 from heliobus.model.device import Device
+from heliobus.model.placement import Placement
+from heliobus.model.role import Role
+from heliobus.outputs.venus.face import service_name
 from heliobus.site import Site
 from venus_bus import Client, Daemon, plain, running_daemon
-from venus_site import COMPANION, SERVICE, charger, controlled, controlled_site, offline, serving, site_with
+from venus_site import (
+    COMPANION,
+    LOAD_CONTROLS,
+    METER_ROLES,
+    SERVICE,
+    charger,
+    controlled,
+    controlled_site,
+    meter,
+    offline,
+    reading,
+    serving,
+    site_with,
+    tracer,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -83,6 +100,36 @@ async def test_the_tree_of_its_switches(daemon: Daemon) -> None:
     check(await tree(daemon, site, COMPANION), "venus-switch.json")
 
 
+@pytest.mark.parametrize("role", METER_ROLES)
+async def test_the_tree_of_a_meter_in_each_role(daemon: Daemon, role: Role) -> None:
+    device = meter(role)
+    site = site_with(device)
+    check(await tree(daemon, site, service_name(device)), f"venus-{role.value}.json")
+
+
+async def test_the_tree_of_a_meter_on_the_second_phase(daemon: Daemon) -> None:
+    device = meter(Role.GRID_METER, placement=Placement(phase=2))
+    found = await tree(daemon, site_with(device), service_name(device))
+    check({path: line for path, line in found.items() if path.startswith(("/Ac/", "/Nr"))}, "venus-grid-phase-2.json")
+
+
+async def test_the_tree_of_a_charger_with_a_load_output(daemon: Daemon) -> None:
+    device = tracer()
+    site = site_with(device)
+    site.put(reading(device, error_ids="epever:e-17, epever:w-9", low_voltage_alarm=1))
+    found = await tree(daemon, site, service_name(device))
+    bare = await tree(daemon, site_with(charger()))
+    new = {path: line for path, line in found.items() if path not in bare or "Consumption" in path}
+    check({path: line for path, line in new.items() if not path.startswith("/Tracer/")}, "venus-load.json")
+    assert set(bare) - {path.replace("/Tracer/", "/Tristar/") for path in found} == set()
+
+
+async def test_the_tree_of_the_switch_of_a_load_output(daemon: Daemon) -> None:
+    device = tracer(controls=LOAD_CONTROLS)
+    site, _ = controlled_site(device)
+    check(await tree(daemon, site, service_name(device, "switch")), "venus-switch-load.json")
+
+
 async def test_a_charger_that_may_not_be_commanded_is_as_it_always_was(daemon: Daemon) -> None:
     """Control that is off leaves no trace, even where the points of control are known."""
     site, _ = controlled_site(controlled(controls={}))
@@ -91,12 +138,17 @@ async def test_a_charger_that_may_not_be_commanded_is_as_it_always_was(daemon: D
     assert not [path for path in found if path.startswith(("/Link/", "/Settings/Charge")) and path not in plain_tree]
 
 
-@pytest.mark.parametrize("device", [charger(), controlled()], ids=["read-only", "controlled"])
+@pytest.mark.parametrize(
+    "device",
+    [charger(), controlled(), tracer(), *(meter(role) for role in METER_ROLES)],
+    ids=["read-only", "controlled", "with a load", *METER_ROLES],
+)
 async def test_every_point_of_the_device_has_a_path(daemon: Daemon, device: Device) -> None:
     site = site_with(device)
     async with serving(site, daemon.address), Client(daemon.address) as client:
-        await client.until_served(SERVICE)
-        values = [plain(entry["Value"]) for entry in (await client.items(SERVICE)).values()]
+        service = service_name(device)
+        await client.until_served(service)
+        values = [plain(entry["Value"]) for entry in (await client.items(service)).values()]
     reading = site.reading(device.name)
     assert reading is not None
     missing = [name for name, value in reading.values.items() if value not in values and value not in ("", None)]

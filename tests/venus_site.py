@@ -10,6 +10,7 @@ from heliobus.model.command import Change, Command, Control, ControlKind, Done, 
 from heliobus.model.command import StoredSetting as StoredChargeSetting
 from heliobus.model.day import Day, Days
 from heliobus.model.device import Device, Identity
+from heliobus.model.placement import KINDS, Placement
 from heliobus.model.point import Category, Point, Value
 from heliobus.model.quantity import CELSIUS, ENUM, FLAGS, VOLT
 from heliobus.model.reading import Health, Reading
@@ -72,6 +73,36 @@ VALUES: dict[str, Value] = {
     "faults": 9,
     "supply_12v": 12.1,
 }
+METER_VALUES: dict[str, Value] = {
+    "ac_voltage": 231.4,
+    "ac_current": 2.345,
+    "ac_power": 512.3,
+    "ac_frequency": 50.1,
+    "ac_power_factor": 0.94,
+    "ac_apparent_power": 542.6,
+    "high_power_alarm": 0,
+    "dc_voltage": 25.61,
+    "dc_current": 12.34,
+    "dc_power": 316.0,
+    "low_voltage_alarm": 0,
+    "high_voltage_alarm": 0,
+    "energy_forward": 123.456,
+    "energy_forward_counter": 123456.0,
+}
+# What a Tracer has beside what a TriStar has.
+LOAD_VALUES: dict[str, Value] = {
+    "low_voltage_alarm": 0,
+    "low_temperature_alarm": 0,
+    "error_ids": "",
+    "load_voltage": 13.11,
+    "load_current": 2.5,
+    "load_power": 32.8,
+    "load_state": 1,
+    "load_enabled": 1,
+    "load_energy_today": 0.42,
+    "load_energy_total": 99.5,
+    "load_faults": 0,
+}
 # What control says of itself, and what it needs of the charger.
 CONTROL_VALUES: dict[str, Value] = {
     "rated_current": 60.0,
@@ -128,6 +159,7 @@ CONTROLS = {
         Control(v.APPLY_SETTINGS, ControlKind.TEXT),
     )
 }
+LOAD_CONTROLS = {"load_enabled": Control(v.LOAD_ENABLED, ControlKind.SWITCH)}
 DAYS: Days = (
     Day("2026-06-02", 1250.4, 512.3, 92.1, 25.1, 28.9, 18.2, 12_300.0, 1_259.0, 600.0, 0.0, (17, 1)),
     Day("2026-06-01", 2500.0, 600.0, 95.0, 24.9, 28.8, 21.0, 18_000.0, 3_600.0, 60.0, 120.0, ()),
@@ -159,6 +191,56 @@ def controlled(name: str = "roof", number: int = 0, serial: str = "10170296", **
     device = charger(name, number, serial)
     points = {**device.points, **{point: VOCABULARY[point] for point in CONTROL_VALUES}}
     return replace(device, **{"points": points, "controls": CONTROLS, **changes})  # type: ignore[arg-type]
+
+
+AC = ("ac_voltage", "ac_current", "ac_power", "ac_frequency", "ac_power_factor", "ac_apparent_power")
+DC = ("dc_voltage", "dc_current", "dc_power", "low_voltage_alarm", "high_voltage_alarm")
+COUNTED = ("energy_forward", "energy_forward_counter", "bus_requests", "bus_timeouts")
+AC_ROLES = (Role.AC_LOAD, Role.PV_INVERTER, Role.GENSET, Role.GRID_METER)
+DC_ROLES = (Role.DC_SOURCE, Role.DC_LOAD, Role.DC_SYSTEM, Role.ALTERNATOR)
+METER_ROLES = (*AC_ROLES, *DC_ROLES)
+
+
+def meter(role: Role, name: str = "shed", number: int = 0, **changes: object) -> Device:
+    """A PZEM in `role`, which its owner may change."""
+    ac = role in AC_ROLES
+    short = "pzem" if ac else "pzemdc"
+    points = (*AC, "high_power_alarm", *COUNTED) if ac else (*DC, *COUNTED)
+    device = Device(
+        name=name,
+        label=name.capitalize(),
+        driver="pzem-ac" if ac else "pzem-dc",
+        short=short,
+        role=role,
+        address=f"/dev/serial/by-id/adapter, unit {number + 1}",
+        identity=Identity("Peacefair", "PZEM-016" if ac else "PZEM-017"),
+        points={point: VOCABULARY[point] for point in points},
+        key=f"{short}_adapter_{number + 1}",
+        number=number,
+        placement=Placement(None, 1, KINDS[role]["generic"] if role in KINDS else None),
+        roles=AC_ROLES if ac else DC_ROLES,
+    )
+    return replace(device, **changes)  # type: ignore[arg-type]
+
+
+def tracer(name: str = "cabin", number: int = 0, **changes: object) -> Device:
+    """A Tracer with a load output."""
+    own = (*OWN_POINTS, Point("load_faults", FLAGS, "Faults of the load output", words={11: "short circuit"}))
+    points = {**VOCABULARY, **{point.name: point for point in own}}
+    device = Device(
+        name=name,
+        label=name.capitalize(),
+        driver="epever-tracer",
+        short="tracer",
+        role=Role.SOLAR_CHARGER,
+        address="/dev/serial/by-id/adapter, unit 1",
+        identity=Identity("EPever", "Tracer2215BN", None, "2.13"),
+        points={point: points[point] for point in (*VALUES, *LOAD_VALUES)},
+        key="tracer_adapter_1",
+        number=number,
+        roles=(Role.SOLAR_CHARGER,),
+    )
+    return replace(device, **changes)  # type: ignore[arg-type]
 
 
 class ChargerDouble:
@@ -229,7 +311,8 @@ def controlled_site(*devices: Device) -> tuple[Site, ChargerDouble]:
 
 def reading(device: Device, days: Days = DAYS, health: Health = Health.OK, **values: Value) -> Reading:
     """`VALUES`, changed by `values`."""
-    known = {point: value for point, value in {**VALUES, **CONTROL_VALUES}.items() if point in device.points}
+    said = {**METER_VALUES, **LOAD_VALUES, **VALUES, **CONTROL_VALUES}
+    known = {point: value for point, value in said.items() if point in device.points}
     return Reading(device.name, 1_780_000_000.0, {**known, **values}, {}, health, days)
 
 

@@ -11,9 +11,9 @@ from heliobus.model.reading import Reading
 from heliobus.outputs.venus.control_items import RESTING, ControlItems, Wanted, wanted
 from heliobus.outputs.venus.face import connected
 from heliobus.outputs.venus.history import History
-from heliobus.outputs.venus.item import Item, Kind
+from heliobus.outputs.venus.item import Item, Kind, fitting
 from heliobus.outputs.venus.leaf import Leaf
-from heliobus.outputs.venus.paths import STATISTICS, camel_case, own_path, role_paths
+from heliobus.outputs.venus.paths import ROLE_PATHS, STATISTICS, camel_case, own_path
 from heliobus.outputs.venus.paths_identity import IDENTITY
 from heliobus.outputs.venus.service import BusItemService
 
@@ -24,6 +24,7 @@ KINDS: dict[PointKind, Kind] = {
     PointKind.FLAGS: "i",
     PointKind.TEXT: "s",
 }
+LOAD_TODAY = "load_energy_today"
 # What the device itself remembers goes before the extremes of the days we saw.
 OVERALL = (
     Leaf("/History/Overall/MaxBatteryVoltage", "overall_battery_voltage_max", "d"),
@@ -61,7 +62,7 @@ class DeviceTree:
         self._controls = controls
         self._values: Mapping[str, Value] = {}
         self._feeds: dict[str, list[_Feed]] = {}
-        paths = role_paths(device.role)
+        paths = ROLE_PATHS[device.role]
         for constant in (*IDENTITY, *paths.constants):
             item = service.add(Item(constant.path, constant.kind, constant.shown))
             service.set(item, None if constant.path in hidden else constant.value(device))
@@ -75,6 +76,8 @@ class DeviceTree:
             self._add_leaves(known)
             measured = frozenset(leaf.path.rpartition("/")[2] for leaf in known)
             self._history = History(service, measured)
+            if LOAD_TODAY in device.points:
+                self._feeds.setdefault(LOAD_TODAY, []).append(_Feed(self._history.consumption_today))
         self._add_own_points()
 
     def show(self, reading: Reading, changed: Iterable[str]) -> None:
@@ -98,13 +101,14 @@ class DeviceTree:
             point = self._device.points.get(leaf.point)
             if point is None and control is not None and control.point.name == leaf.point:
                 point = control.point
+            path = leaf.path.format(phase=self._device.placement.phase)
             if point is not None:
-                item = self._add(point, leaf.path, leaf.kind, leaf.words)
+                item = self._add(point, path, leaf.kind, leaf.words)
                 self._feed(item, leaf, control)
                 if control is not None:
                     self._open(item, leaf, control)
             elif not leaf.if_known:
-                self._service.add(Item(leaf.path, leaf.kind))
+                self._service.add(Item(path, leaf.kind))
 
     def _control(self, name: str) -> Control | None:
         return None if self._controls is None else self._device.controls.get(name)
@@ -155,15 +159,17 @@ def _words(words: Mapping[int, str]) -> Callable[[Value], str]:
 
 
 def _conversion(leaf: Leaf) -> Convert | None:
-    point, numbers, otherwise = leaf.point, leaf.numbers, leaf.otherwise
+    point, numbers, otherwise, of = leaf.point, leaf.numbers, leaf.otherwise, leaf.of
     ceiling, along = leaf.ceiling, leaf.along
-    if numbers is None and otherwise is None and not ceiling and not along:
+    if numbers is None and otherwise is None and of is None and not ceiling and not along:
         return None
 
     def convert(values: Mapping[str, Value]) -> Value:
         value = values.get(point)
         if value is None or (along and values.get(along) is None):
             return otherwise
+        if of is not None:
+            return of(value)
         if numbers is not None:
             return numbers.get(value) if isinstance(value, int | float) else None  # type: ignore[arg-type]
         return values.get(ceiling) if ceiling and value == 0 else value
@@ -173,7 +179,7 @@ def _conversion(leaf: Leaf) -> Convert | None:
 
 def _in_words(point: Point) -> Convert:
     def convert(values: Mapping[str, Value]) -> Value:
-        value = values.get(point.name)
+        value = fitting("i", values.get(point.name))
         return None if value is None else point.text(value)
 
     return convert

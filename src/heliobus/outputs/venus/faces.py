@@ -8,8 +8,10 @@ from heliobus.outputs.venus.commands import Commands
 from heliobus.outputs.venus.control_items import ControlItems
 from heliobus.outputs.venus.device_tree import DeviceTree
 from heliobus.outputs.venus.face import Face, Tree, service_name
-from heliobus.outputs.venus.paths import role_paths
+from heliobus.outputs.venus.meter_tree import MeterTree
+from heliobus.outputs.venus.paths import ROLE_PATHS
 from heliobus.outputs.venus.paths_identity import FIRMWARE
+from heliobus.outputs.venus.role_choice import RoleChoice
 from heliobus.outputs.venus.service import BusItemService
 from heliobus.outputs.venus.settings import Settings
 from heliobus.outputs.venus.switch_tree import SwitchTree
@@ -18,26 +20,28 @@ STEERED = "remote_charge_voltage"
 """The control that says that a GX may steer the device."""
 
 
-def faces(device: Device, hidden: frozenset[str], commands: Commands) -> tuple[Face, ...]:
-    """The services of `device`. The `hidden` paths of its identity stay invalid."""
-    own = _of_role(device, hidden, commands)
-    return (own, _companion(device, commands)) if switch_tree.switches(device) else (own,)
-
-
-def _of_role(device: Device, hidden: frozenset[str], commands: Commands) -> Face:
+def role_face(device: Device, hidden: frozenset[str], commands: Commands, roles: RoleChoice | None = None) -> Face:
+    """The service of the role of `device`. The `hidden` paths of its identity stay invalid."""
     if STEERED in device.controls:
         # It obeys the GX whatever its firmware is called; systemcalc would raise alarm #48 (venus-consumers.md §4.1).
         hidden |= {FIRMWARE}
+    paths = ROLE_PATHS[device.role]
 
     def tree(service: BusItemService, settings: Settings, wake: Callable[[], None]) -> Tree:
-        return DeviceTree(service, device, hidden, ControlItems(service, device.name, commands, wake))
+        plain = DeviceTree(service, device, hidden, ControlItems(service, device.name, commands, wake))
+        if roles is None and not paths.positions and not paths.refresh_time:
+            return plain
+        return MeterTree(plain, service, device, settings, wake, roles)
 
-    first = role_paths(device.role).first_instance
+    first = paths.first_instance
     name = service_name(device)
     return Face(device.role.value, name, device.key, first, first + device.number, device.label, tree)
 
 
-def _companion(device: Device, commands: Commands) -> Face:
+def companion_face(device: Device, commands: Commands) -> Face | None:
+    """The service of the switches of `device`, None if it has no switch."""
+    if not switch_tree.switches(device):
+        return None
     key = f"{device.key}_switch"
 
     def tree(service: BusItemService, settings: Settings, wake: Callable[[], None]) -> Tree:

@@ -37,7 +37,6 @@ _KILOWATT_HOUR, _MINUTE = _number("kWh", 2), _number("min", 0)
 
 DAY_LEAVES: tuple[tuple[str, Kind, Callable[[Day], Value], Callable[[Value], str]], ...] = (
     ("Yield", "d", lambda day: round(day.energy / 1000, 2), _KILOWATT_HOUR),
-    ("Consumption", "d", lambda day: None, _KILOWATT_HOUR),
     ("MaxPower", "d", lambda day: day.max_power, _WATT),
     ("MaxPvVoltage", "d", lambda day: day.max_pv_voltage, _VOLT),
     ("MinBatteryVoltage", "d", lambda day: day.min_battery_voltage, _VOLT),
@@ -59,7 +58,10 @@ EXTREMES: tuple[Extreme, ...] = (
 
 
 class History:
-    """The leaves under `/History` of one service. `measured` names the overall values the device itself knows."""
+    """The leaves under `/History` of one service. `measured` names the overall values the device itself knows.
+
+    What the load output took is known of today only: whoever knows it feeds `consumption_today`.
+    """
 
     def __init__(self, service: BusItemService, measured: frozenset[str]) -> None:
         self._service = service
@@ -77,6 +79,8 @@ class History:
             [add(Item(f"/History/Daily/{n}/{name}", kind, shown)) for name, kind, _, shown in DAY_LEAVES]
             for n in range(DAYS)
         ]
+        consumption = [add(Item(f"/History/Daily/{n}/Consumption", "d", _KILOWATT_HOUR)) for n in range(DAYS)]
+        self.consumption_today = consumption[0]
 
     def show(self, days: Days) -> None:
         """Carry `days`; days that did not change since the last time cost nothing."""

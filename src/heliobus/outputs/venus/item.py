@@ -9,8 +9,8 @@ from dbus_fast.signature import get_signature_tree
 
 from heliobus.model.point import Value
 
-Kind = Literal["d", "i", "s"]
-"""What a path carries all its life: a number, an integer, or text."""
+Kind = Literal["d", "i", "s", "as"]
+"""What a path carries all its life: a number, an integer, text, or words, held here as one text with commas."""
 
 Write = Callable[[object], int]
 """Takes what somebody wrote on the bus, of any type. Returns ACCEPTED or REFUSED."""
@@ -27,6 +27,7 @@ _DOUBLE = get_signature_tree("d")
 _INT32 = get_signature_tree("i")
 _INT64 = get_signature_tree("x")
 _STRING = get_signature_tree("s")
+_WORDS = get_signature_tree("as")
 
 
 class Item:
@@ -67,6 +68,8 @@ class Item:
             return Variant(_DOUBLE, value, False)
         if self.kind == "s":
             return Variant(_STRING, value, False)
+        if self.kind == "as":
+            return Variant(_WORDS, str(value).split(","), False)
         narrow = -(2**31) <= value < 2**31  # type: ignore[operator]
         return Variant(_INT32 if narrow else _INT64, value, False)
 
@@ -82,7 +85,7 @@ def fitting(kind: Kind, value: Value) -> Value:
     # The usual case first; the comparison also refuses NaN and infinity.
     if kind == "d" and type(value) is float:
         return value if -_LARGEST < value < _LARGEST else None
-    if kind == "s":
+    if kind in ("s", "as"):
         return clean(value) if isinstance(value, str) else None
     if isinstance(value, str):
         return None

@@ -1,20 +1,22 @@
 """How the tables of paths are written: which D-Bus path a point feeds, and what a role's service holds."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from heliobus.model.device import Device
+from heliobus.model.placement import Position
 from heliobus.model.point import Value
 from heliobus.outputs.venus.item import Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A path fed by the point `point`.
+    """A path fed by the point `point`. In `path`, `{phase}` stands for the number of the phase a meter sits on.
 
-    `numbers` turns the point's numbers into Victron's; a number without an entry becomes invalid. `words` are then
-    the texts of Victron's numbers. With `if_known` the path is there only if the device has the point: its presence
-    says that the device can do something. `needs` names a control without which the path is not there.
+    `of` makes the path's value of the point's. `numbers` turns the point's numbers into Victron's; a number without an
+    entry becomes invalid. `words` are then the texts of Victron's numbers. With `if_known` the path is there only if
+    the device has the point: its presence says that the device can do something. `needs` names a control without which
+    the path is not there.
 
     What is written to the path goes to the control `command`, if the device has it, through `numbers` backwards.
     `otherwise` is shown while the point has no value. `ceiling` names the point whose value is shown while `point` is
@@ -33,6 +35,7 @@ class Leaf:
     otherwise: Value = None
     ceiling: str = ""
     along: str = ""
+    of: Callable[[Value], Value] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,13 @@ class Constant:
 class RolePaths:
     """What a service of a role holds beside identity and statistics.
 
-    `first_instance` is the VRM instance to ask for; `history` says whether it has the charger's days.
+    `first_instance` is the VRM instance to ask for; `history` says whether it has the charger's days. `positions` are
+    Victron's numbers of where a meter may be wired. `refresh_time` says whether it tells how often it is renewed.
     """
 
     leaves: tuple[Leaf, ...] = ()
     constants: tuple[Constant, ...] = ()
     first_instance: int = 40
     history: bool = False
+    positions: Mapping[Position, int] = field(default_factory=dict)
+    refresh_time: bool = False

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from heliobus.model.device import Device
+from heliobus.model.reading import Reading
 from heliobus.outputs.output import FatalOutputError
 from heliobus.outputs.venus.charger_settings import ChargerFollower
 from heliobus.outputs.venus.commands import Commands
 from heliobus.outputs.venus.connection import BusLostError, Connection, bus_address, connect_to
 from heliobus.outputs.venus.device_service import DeviceService, Timing
-from heliobus.outputs.venus.faces import faces
+from heliobus.outputs.venus.faces import companion_face, role_face
 from heliobus.outputs.venus.host import ChargerSettings, VenusHost, VenusOptions
 from heliobus.outputs.venus.instance import Instances
+from heliobus.outputs.venus.paths import ROLE_PATHS
 from heliobus.outputs.venus.paths_identity import FIRMWARE
+from heliobus.outputs.venus.role_choice import RoleChoice, RoleService, allowed_roles
 from heliobus.outputs.venus.settings import Setting, Settings, SettingValue
 from heliobus.site import Mailbox, Site, Update
 
@@ -88,7 +91,7 @@ class _Served:
     """A device with its services and their tasks."""
 
     device: Device
-    services: tuple[DeviceService, ...]
+    services: tuple[DeviceService | RoleService, ...]
     tasks: tuple[asyncio.Task[None], ...]
 
 
@@ -147,14 +150,25 @@ class _Session:
             del self._served[device.name]
             for task in served.tasks:
                 task.cancel()
-            await asyncio.wait(served.tasks)
+            if served.tasks:
+                await asyncio.wait(served.tasks)
         if reading is not None:
-            services = tuple(
-                DeviceService(face, reading, self._address, self._timing)
-                for face in faces(device, self._hidden, self._commands)
-            )
+            services = self._services(device, reading)
             started = tuple(tasks.create_task(service.run(self._settings, self._instances)) for service in services)
             self._served[device.name] = _Served(device, services, started)
+
+    def _services(self, device: Device, reading: Reading) -> tuple[DeviceService | RoleService, ...]:
+        if device.role not in ROLE_PATHS:
+            return ()
+        companion = companion_face(device, self._commands)
+        beside = () if companion is None else (DeviceService(companion, reading, self._address, self._timing),)
+        if len(allowed_roles(device)) > 1:
+            return (RoleService(device, reading, self._in_role), *beside)
+        return (self._in_role(device, reading), *beside)
+
+    def _in_role(self, device: Device, reading: Reading, roles: RoleChoice | None = None) -> DeviceService:
+        face = role_face(device, self._hidden, self._commands, roles)
+        return DeviceService(face, reading, self._address, self._timing)
 
 
 def _raise_worst(group: BaseExceptionGroup[BaseException]) -> NoReturn:

@@ -5,12 +5,22 @@ import re
 from heliobus.model.point import Point
 from heliobus.model.role import Role
 from heliobus.outputs.venus.leaf import Leaf, RolePaths
+from heliobus.outputs.venus.paths_ac import AC_LOAD, GENSET, GRID_METER, PV_INVERTER
+from heliobus.outputs.venus.paths_dc import ALTERNATOR, DC_LOAD, DC_SOURCE, DC_SYSTEM
 from heliobus.outputs.venus.paths_solarcharger import SOLAR_CHARGER
 
 ROLE_PATHS: dict[Role, RolePaths] = {
     Role.SOLAR_CHARGER: SOLAR_CHARGER,
+    Role.GRID_METER: GRID_METER,
+    Role.GENSET: GENSET,
+    Role.PV_INVERTER: PV_INVERTER,
+    Role.AC_LOAD: AC_LOAD,
+    Role.DC_SOURCE: DC_SOURCE,
+    Role.DC_LOAD: DC_LOAD,
+    Role.DC_SYSTEM: DC_SYSTEM,
+    Role.ALTERNATOR: ALTERNATOR,
 }
-_PLAIN = RolePaths()
+"""A device of any other role has no service."""
 
 STATISTICS = (
     Leaf("/Statistics/Requests", "bus_requests", "i", if_known=True),
@@ -22,11 +32,6 @@ STATISTICS = (
     Leaf("/Statistics/ForeignFrames", "bus_foreign_frames", "i", if_known=True),
     Leaf("/Statistics/Reconnects", "bus_reconnects", "i", if_known=True),
 )
-
-
-def role_paths(role: Role) -> RolePaths:
-    """The paths of `role`."""
-    return ROLE_PATHS.get(role, _PLAIN)
 
 
 def own_path(short: str, point: Point) -> str:

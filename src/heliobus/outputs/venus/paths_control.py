@@ -1,4 +1,4 @@
-"""What of a charger under control can be written, and what its control says of itself. Source: venus.md §5.4.
+"""What of a device under control can be written, and what its control says of itself. Source: venus.md §5.4.
 
 Each writable path is there only if the device has the control: its presence promises that a write is obeyed.
 """
@@ -20,6 +20,10 @@ def _writable(path: str, control: str, kind: Kind = "i") -> Leaf:
     return Leaf(path, control, kind, needs=control, command=control)
 
 
+LAST_RESULT = Leaf("/Control/LastResult", "command_result", "s", if_known=True)
+METER_CONTROL = (_writable("/Control/ResetEnergy", "reset_energy"), LAST_RESULT)
+
+# Charge settings are written together by /Control/ApplySettings, never one by one: each write wears the EEPROM.
 CONTROL = (
     _writable("/Control/EqualizeTriggered", "equalize_requested"),
     Leaf(
@@ -40,6 +44,8 @@ CONTROL = (
     _writable("/Control/ClearVoltageExtremes", "clear_voltage_extremes"),
     _writable("/Control/ClearServiceReminder", "clear_service_reminder"),
     _writable("/Control/SaveCounters", "save_counters"),
+    _writable("/Control/SetClock", "set_clock"),
+    _writable("/Control/LoadEnabled", "load_enabled"),
     _writable("/Control/ChargeVoltageLimit", "charge_voltage_limit", "d"),
     _writable("/Control/ChargeCurrentLimit", "charge_current_limit", "d"),
     _writable("/Control/TopCharge", "top_charge"),
@@ -57,7 +63,7 @@ CONTROL = (
     Leaf("/Control/Source", "control_source", "s", if_known=True),
     Leaf("/Control/Voltage", "control_voltage", "d", if_known=True),
     Leaf("/Control/Current", "control_current", "d", if_known=True),
-    Leaf("/Control/LastResult", "command_result", "s", if_known=True),
+    LAST_RESULT,
 )
 
 # An invalid NetworkMode would mean that the charger does not take what systemcalc sends.

@@ -6,7 +6,13 @@ from heliobus.model.point import Value
 from heliobus.outputs.venus.leaf import Constant
 
 # Numbers of our own, one a driver, outside of all that Victron's programs know (venus.md §2.3). Never change one.
-PRODUCT_IDS = {"morningstar-tristar-mppt": 0xBE10}
+PRODUCT_IDS = {
+    "morningstar-tristar-mppt": 0xBE10,
+    "epever-tracer": 0xBE20,
+    "epever-duoracer": 0xBE21,
+    "pzem-ac": 0xBE30,
+    "pzem-dc": 0xBE31,
+}
 
 FIRMWARE = "/FirmwareVersion"
 

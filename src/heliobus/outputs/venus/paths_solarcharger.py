@@ -4,12 +4,28 @@ Without control the charger is passive: `/Link/*`, `/Settings/ChargeCurrentLimit
 GX that the charger obeys its voltage and current limits (venus.md §5.4).
 """
 
+from collections.abc import Callable
+
+from heliobus.model.point import Value
 from heliobus.outputs.venus.leaf import Constant, Leaf, RolePaths
 from heliobus.outputs.venus.paths_control import CONTROL, LINK
 
 # 1 on, 4 off
 MODES = {1: 1, 0: 4}
 MODE_WORDS = {1: "on", 4: "off"}
+
+ERRORS = 4
+
+
+def nth_word(n: int) -> Callable[[Value], Value]:
+    """The nth of words with commas between them, None where there are fewer."""
+
+    def of(value: Value) -> Value:
+        words = [word for each in str(value).split(",") if (word := each.strip())]
+        return words[n] if n < len(words) else None
+
+    return of
+
 
 SOLAR_CHARGER = RolePaths(
     leaves=(
@@ -36,6 +52,9 @@ SOLAR_CHARGER = RolePaths(
         Leaf("/Alarms/Alarm", "general_alarm", "i"),
         Leaf("/Alarms/HighVoltage", "high_voltage_alarm", "i"),
         Leaf("/Alarms/ShortCircuit", "short_circuit_alarm", "i"),
+        Leaf("/Alarms/LowVoltage", "low_voltage_alarm", "i", if_known=True),
+        Leaf("/Alarms/LowTemperature", "low_temperature_alarm", "i", if_known=True),
+        *(Leaf(f"/Error/{n}/Id", "error_ids", "s", if_known=True, of=nth_word(n)) for n in range(ERRORS)),
         Leaf("/Load/State", "load_state", "i", if_known=True),
         Leaf("/Load/I", "load_current", "d", if_known=True),
         *CONTROL,

@@ -1,19 +1,30 @@
 """The switches of a device on the GX screen and in VRM: `com.victronenergy.switch.*`. Source: venus.md §7.1, §7.2.
 
-A service of its own, beside the charger's: Venus OS 3.62 to 3.67 looks for switches nowhere else.
+A service of its own, beside the charger's: Venus OS 3.62 to 3.67 looks for switches nowhere else. Later versions look
+everywhere, and would show a switch twice that is in both; so the load output is here alone, too.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 from heliobus.model.command import Control, ControlKind
 from heliobus.model.device import Device
 from heliobus.model.point import Value
 from heliobus.model.reading import Reading
+from heliobus.model.vocabulary import VOCABULARY
 from heliobus.outputs.venus.control_items import ControlItems, wanted
 from heliobus.outputs.venus.face import connected
 from heliobus.outputs.venus.item import Item
 from heliobus.outputs.venus.leaf import Constant
+from heliobus.outputs.venus.output_status import (
+    DISABLED,
+    EXTERNAL_CONTROL,
+    LOAD_MEASURED,
+    STATUSES,
+    load_status,
+    on_or_off,
+)
 from heliobus.outputs.venus.paths_identity import IDENTITY, product_name
 from heliobus.outputs.venus.service import BusItemService
 from heliobus.outputs.venus.settings import Setting, Settings
@@ -26,19 +37,34 @@ PRODUCT_ID = 0xBE00
 MODULE_CONNECTED = 0x100
 MODULE_STATES = {MODULE_CONNECTED: "connected"}
 
-# Element of the path and name of the switch, by the point it commands.
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Element of the path and name of a switch. `status` says what becomes of it, where that is more than on and off.
+
+    `measured` are leaves with the points that feed them: only a real output has them.
+    """
+
+    element: str
+    name: str
+    status: Callable[[Reading], Value] | None = None
+    measured: Mapping[str, str] = field(default_factory=dict)
+
+
+# By the point it commands.
 OUTPUTS = {
-    "charger_enabled": ("charger", "Charger on"),
-    "equalize_requested": ("equalize", "Equalize"),
-    "top_charge": ("top_charge", "Top charge"),
+    "charger_enabled": Output("charger", "Charger on"),
+    "equalize_requested": Output("equalize", "Equalize"),
+    "top_charge": Output("top_charge", "Top charge"),
+    "load_enabled": Output("output_1", "Load output", load_status, LOAD_MEASURED),
 }
 NO_OUTPUTS = frozenset({"bms_required"})
 """Switches that nobody shall touch by accident."""
 
 EQUALIZING = 7
 """The charger's state while it equalizes, as VE.Direct numbers it."""
-OFF, ON, DISABLED, EXTERNAL_CONTROL = 0x00, 0x09, 0x20, 0x80
-STATUSES = {OFF: "off", ON: "on", DISABLED: "disabled", EXTERNAL_CONTROL: "external control"}
+MANUAL = 2
+FUNCTIONS = {MANUAL: "manual"}
 TOGGLE = 1
 TYPES = {TOGGLE: "toggle"}
 EVERYWHERE = 1
@@ -125,15 +151,23 @@ class _SwitchableOutput:
     ) -> None:
         self._service = service
         self._point = control.point.name
-        element, name = OUTPUTS.get(self._point, (self._point, self._point.replace("_", " ").capitalize()))
-        root = f"/SwitchableOutput/{element}"
+        output = OUTPUTS.get(self._point) or Output(self._point, self._point.replace("_", " ").capitalize())
+        root = f"/SwitchableOutput/{output.element}"
         self._state = service.add(Item(f"{root}/State", "i", control.point.text, control.point.doc))
         controls.open(self._state, control, partial(wanted, control, "i"))
         self._status = service.add(Item(f"{root}/Status", "i", _words(STATUSES)))
         service.set(self._status, DISABLED)
-        service.set(service.add(Item(f"{root}/Name", "s")), name)
+        service.set(service.add(Item(f"{root}/Name", "s")), output.name)
         service.set(service.add(Item(f"{root}/Settings/Type", "i", _words(TYPES))), TOGGLE)
         service.set(service.add(Item(f"{root}/Settings/ValidTypes", "i")), 1 << TOGGLE)
+        self._output_status = output.status
+        self._measured = [
+            (service.add(Item(f"{root}/{leaf}", "d", VOCABULARY[point].text)), point)
+            for leaf, point in output.measured.items()
+        ]
+        if output.measured:
+            service.set(service.add(Item(f"{root}/Settings/Function", "i", _words(FUNCTIONS))), MANUAL)
+            service.set(service.add(Item(f"{root}/Settings/ValidFunctions", "i")), 1 << MANUAL)
         label = partial(acceptable_name, longest=LONGEST_LABEL)
 
         def stored(leaf: str, item: Item, default: int | str, acceptable: Callable[[object], bool]) -> StoredItem:
@@ -155,18 +189,21 @@ class _SwitchableOutput:
             self._point == "equalize_requested" and asked == 0 and reading.values.get("charger_state") == EQUALIZING
         )
         self._service.set(self._state, 1 if by_itself else asked)
-        self._service.set(self._status, EXTERNAL_CONTROL if by_itself else _status(asked, reading))
+        self._service.set(self._status, EXTERNAL_CONTROL if by_itself else self._status_of(asked, reading))
+        for item, point in self._measured:
+            self._service.set(item, reading.values.get(point) if connected(reading) else None)
 
     def close(self) -> None:
         """Follow no setting any more."""
         for item in self._stored:
             item.close()
 
-
-def _status(state: Value, reading: Reading) -> Value:
-    if not connected(reading):
-        return DISABLED
-    return None if state is None else ON if state else OFF
+    def _status_of(self, asked: Value, reading: Reading) -> Value:
+        if not connected(reading):
+            return DISABLED
+        if self._output_status is not None:
+            return self._output_status(reading)
+        return on_or_off(asked)
 
 
 def _words(words: dict[int, str]) -> Callable[[Value], str]:
