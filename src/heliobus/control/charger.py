@@ -4,19 +4,22 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from heliobus.control.audit import Audit
+from heliobus.control.completion import Completion
 from heliobus.control.equalize import Equalize
 from heliobus.control.plant import Plant
 from heliobus.control.preview import coil_change, limit_changes, setting_changes
 from heliobus.control.recorder import Recorder
-from heliobus.control.schedule import Schedule
+from heliobus.control.schedule import Schedule, follow
 from heliobus.control.server_care import ServerCare
 from heliobus.control.steering import Steering
 from heliobus.control.store import StoreError
 from heliobus.control.switches import Switches
 from heliobus.control.transaction import SettingsChange
+from heliobus.control.turns import Turns
 from heliobus.control.wanted import is_setting, wanted
 from heliobus.devices.terminal import TerminalError
 from heliobus.devices.writes import Coil
@@ -37,17 +40,12 @@ from heliobus.model.reading import Health, Reading
 
 log = logging.getLogger("heliobus.control")
 
-RECOVERY_PAUSE, LONGEST_RECOVERY_PAUSE = 5.0, 600.0
-"""Between two tries to finish what was interrupted, in seconds; each one that fails restarts the charger."""
-SCHEDULE_PAUSE = 60.0
+RELEASE_PAUSE = 5.0
 RELEASE_TIME = 15.0
 KNOWING_TIME = 10.0
-TURN_TIME = 90.0
-"""How long a command waits for the one before it: what somebody wanted long ago must not happen by surprise."""
 ENDING_TIME = 30.0
 SAVING_TIME = 10.0
 
-T = TypeVar("T")
 Keep = Callable[[str, Callable[[], Awaitable[None]]], Coroutine[Any, Any, None]]
 """Runs work under a name, and again after an error."""
 
@@ -92,12 +90,11 @@ class ChargerControl:
         self._change = SettingsChange(plant, prepare=self._step_aside, finished=self._step_back)
         self._care = ServerCare(plant, self._restart_server, unit=plant.terminal.unit)
         self._schedule = Schedule(plant, list(profiles.values()), seasons)
-        self._turn = asyncio.Lock()
-        self._jobs: set[asyncio.Task[Any]] = set()
+        self._turns = Turns(
+            plant, self._recorder, known=self._be_known, refusal=self.refusal, carry_out=self._carry_out
+        )
+        self._completion = Completion(plant, self._change, self._recorder, self._turns.see_through)
         self._closed = False
-        self._recovered = asyncio.Event()
-        if not self._change.pending:
-            self._recovered.set()
         self._news = asyncio.Event()
         self._steered_by: Value = ""
 
@@ -115,7 +112,7 @@ class ChargerControl:
             return control.locked
         if self._closed:
             return f"this control of {command.device} has ended"
-        if not self._recovered.is_set():
+        if not self._completion.over:
             return "an interrupted change of its charge settings is being finished first"
         if self._plant.busy.locked() and not control.dynamic:
             return "its charge settings are being written at this moment"
@@ -134,7 +131,7 @@ class ChargerControl:
         control = self._controls.get(command.point)
         if control is not None and control.dynamic:
             return self._renew(command, control)
-        return await self._see_through(self._perform(command))
+        return await self._turns.command(command)
 
     async def plan(self, command: Command) -> tuple[Change, ...] | Refused | Failed:
         """What `command` would write, without writing."""
@@ -186,66 +183,30 @@ class ChargerControl:
         async with asyncio.TaskGroup() as tasks:
             # Without its network server an interrupted change can never be finished.
             tasks.create_task(keep(f"care of the server of {name}", self._care.run))
-            tasks.create_task(keep(f"recovery of {name}", self._keep_recovered))
-            await self._recovered.wait()
+            tasks.create_task(keep(f"recovery of {name}", self._completion.run))
+            await self._completion.wait()
             tasks.create_task(keep(f"steering of {name}", self._steering.run))
             tasks.create_task(keep(f"equalize of {name}", self._equalize.run))
-            tasks.create_task(keep(f"schedule of {name}", self._follow_schedule))
+            tasks.create_task(keep(f"schedule of {name}", partial(follow, self._schedule, self._plant, self.command)))
 
     async def ready(self) -> None:
         """Wait until nothing interrupted is left to finish."""
-        await self._recovered.wait()
+        await self._completion.wait()
 
     async def tidy(self) -> None:
         """Only finish what was interrupted and give the charger back to itself, for who has turned control off."""
-        await self._recover()
+        await self._completion.once()
         while True:
             if self._plant.answers and await self._steering.release(RELEASE_TIME):
                 return
-            await asyncio.sleep(RECOVERY_PAUSE)
+            await asyncio.sleep(RELEASE_PAUSE)
 
     async def close(self) -> None:
         """Give the charger back to itself. What is under way may end first, else it is for the next start."""
         self._closed = True
-        if self._jobs:
-            _, late = await asyncio.wait(self._jobs, timeout=ENDING_TIME)
-            for job in late:
-                job.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._turns.end(ENDING_TIME)
         await self._steering.release(RELEASE_TIME)
         await self._recorder.close()
-
-    async def _see_through(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work` to its end, though whoever wants it may be cancelled meanwhile: only `close` ends it."""
-        job = asyncio.create_task(work)
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
-        return await asyncio.shield(job)
-
-    async def _perform(self, command: Command) -> Outcome:
-        await self._be_known()
-        old = self._plant.values.get(command.point)
-        why = self.refusal(command)
-        outcome: Outcome = Failed("it was interrupted")
-        try:
-            outcome = Refused(why) if why is not None else await self._in_turn(command)
-        except asyncio.CancelledError:
-            self._recorder.note(command, old, outcome)
-            raise
-        await self._recorder.record(command, old, outcome)
-        return outcome
-
-    async def _in_turn(self, command: Command) -> Outcome:
-        try:
-            async with asyncio.timeout(TURN_TIME):
-                await self._turn.acquire()
-        except TimeoutError:
-            return Refused("another command is still being carried out")
-        try:
-            why = self.refusal(command)
-            return Refused(why) if why is not None else await self._carry_out(command)
-        finally:
-            self._turn.release()
 
     async def _be_known(self) -> None:
         """Wait a moment for what guards the charger: nobody knows it right after the start, or after a restart."""
@@ -258,27 +219,6 @@ class ChargerControl:
     def _is_known(self) -> bool:
         slave = self._plant.writes.slave
         return slave is None or self._plant.values.get(slave.state.point.name) is not None
-
-    async def _recover(self) -> None:
-        """Finish a change of settings that was interrupted; again and again, until the charger lets it be finished."""
-        pause = RECOVERY_PAUSE
-        while self._change.pending:
-            # While a change is under way its journal is there too, and `busy` is held.
-            if self._plant.answers and not self._plant.busy.locked():
-                said = await self._see_through(self._change.recover())
-                if said is not None:
-                    failed = bool(self._change.values().get(v.PROFILE_ERROR.name))
-                    command = Command(self._plant.name, v.APPLY_SETTINGS.name, "", "recovery")
-                    await self._recorder.record(command, "", Failed(said) if failed else Done(said))
-                    pause = min(2 * pause, LONGEST_RECOVERY_PAUSE)
-            if self._change.pending:
-                await asyncio.sleep(pause)
-        self._recovered.set()
-
-    async def _keep_recovered(self) -> None:
-        while True:
-            await self._recover()
-            await asyncio.sleep(RECOVERY_PAUSE)
 
     def _guard(self) -> str | None:
         plant = self._plant
@@ -368,12 +308,3 @@ class ChargerControl:
         server = self._plant.writes.server_reset
         assert server is not None
         return isinstance(await self.command(Command(self._plant.name, server.point.name, 1, origin)), Done)
-
-    async def _follow_schedule(self) -> None:
-        while True:
-            profile = self._schedule.next(self._plant.clock.time())
-            if profile is not None:
-                outcome = await self.command(Command(self._plant.name, v.APPLY_PROFILE.name, profile.name, "schedule"))
-                if isinstance(outcome, Done):
-                    await self._schedule.done(profile)
-            await asyncio.sleep(SCHEDULE_PAUSE)

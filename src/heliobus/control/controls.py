@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from heliobus.devices.driver import Driver
-from heliobus.devices.writes import Coil, Eeprom, Slave
+from heliobus.devices.writes import Coil, Slave, Writes
 from heliobus.model import vocabulary as v
 from heliobus.model.command import Control, ControlKind
 from heliobus.model.control_options import ControlOptions
@@ -25,6 +25,16 @@ NO_TOP_CHARGE = (
 )
 NO_PROFILES = "there are no profiles: add a [profile.NAME] table to the config"
 
+CHANGE_POINTS = (
+    v.PROFILE_STATUS,
+    v.PROFILE_PROGRESS,
+    v.PROFILE_ERROR,
+    v.PROFILE_APPLIED,
+    v.PROFILE_APPLIED_AT,
+    v.EEPROM_WRITES,
+)
+"""What a change of stored settings says of itself."""
+
 LIMITS = (v.CHARGE_VOLTAGE_LIMIT, v.CHARGE_CURRENT_LIMIT)
 REMOTE = (v.REMOTE_NETWORK_MODE, v.REMOTE_CHARGE_VOLTAGE, v.REMOTE_CHARGE_CURRENT)
 
@@ -42,9 +52,22 @@ def controls_of(
             controls.append(_coil(coil, equalize_lock(options) if coil is writes.equalize else ""))
     if writes.slave is not None:
         controls += _limits(writes.slave, options)
-    if writes.eeprom is not None:
-        controls += _settings(writes.eeprom, profiles)
+    controls += [Control(request.point, ControlKind.BUTTON) for request in writes.requests]
+    if writes.clock is not None:
+        controls.append(Control(writes.clock.point, ControlKind.BUTTON))
+    if writes.stored:
+        controls += _settings(writes, profiles)
     return {control.point.name: control for control in controls}
+
+
+def points_of(driver: Driver) -> tuple[Point, ...]:
+    """What control says of itself and of such a device."""
+    writes = driver.writes
+    if writes is None:
+        return ()
+    if writes.slave is not None:
+        return v.CONTROL_POINTS
+    return (v.COMMAND_RESULT, *(CHANGE_POINTS if writes.settings is not None else ()))
 
 
 def equalize_lock(options: ControlOptions) -> str:
@@ -86,9 +109,11 @@ def _remote(point: Point) -> Control:
     return Control(point, ControlKind.NUMBER, 0.0, float(point.high or 0), dynamic=True)
 
 
-def _settings(eeprom: Eeprom, profiles: Collection[str]) -> Iterable[Control]:
+def _settings(writes: Writes, profiles: Collection[str]) -> Iterable[Control]:
     yield Control(v.APPLY_PROFILE, ControlKind.TEXT, locked="" if profiles else NO_PROFILES)
     yield Control(v.APPLY_SETTINGS, ControlKind.TEXT)
-    for register in eeprom.registers:
-        low, high = RANGES[register.point.quantity]
-        yield Control(register.point, ControlKind.NUMBER, low, high)
+    ranges = {} if writes.settings is None else writes.settings.ranges
+    for register in writes.stored:
+        point = register.point
+        low, high = ranges[point.name] if point.name in ranges else RANGES[point.quantity]
+        yield Control(point, ControlKind.NUMBER, low, high)

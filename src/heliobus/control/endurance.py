@@ -30,24 +30,27 @@ class Endurance:
         """Registers written in the device's life, as far as is known here."""
         return sum(self.counts.values())
 
-    def refusal(self, now: float) -> str | None:
-        """Why settings should not be changed at `now` (UTC seconds since 1970), and from when on; None if they may."""
+    def refusal(self, now: float, *, spaced: bool = True) -> str | None:
+        """Why settings should not be changed at `now` (UTC seconds since 1970), and from when on; None if they may.
+
+        `spaced`: also because the last change was so lately.
+        """
         limits = self._plant.options.eeprom
         today = self._local(now)
         wait = self._last + limits.interval - now
         # A wait longer than the interval means that the clock was wrong then, or is now.
-        if 0 < wait <= limits.interval:
+        if spaced and 0 < wait <= limits.interval:
             until = self._local(self._last + limits.interval)
             day = "" if until.date() == today.date() else f"{until:%Y-%m-%d} "
             return (
-                f"settings were changed at {self._local(self._last):%H:%M}, and the charger's memory wears out "
+                f"settings were changed at {self._local(self._last):%H:%M}, and the device's memory wears out "
                 f"([device.eeprom] interval): "
                 f"not before {day}{until:%H:%M}"
             )
         if self._today(today) >= limits.daily:
             return (
                 f"settings were changed {limits.daily} times today, as often as allowed, "
-                "and the charger's memory wears out: not before tomorrow, 00:00"
+                "and the device's memory wears out: not before tomorrow, 00:00"
             )
         return None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from heliobus.control.store import Store
 from heliobus.devices.terminal import Terminal
 from heliobus.devices.writes import Writes
+from heliobus.model import vocabulary as v
 from heliobus.model.clock import Clock
 from heliobus.model.control_options import ControlOptions
 from heliobus.model.localtime import LocalTime
@@ -75,4 +76,6 @@ class Plant:
         eeprom, confirmed = self.writes.eeprom, self.options.system_voltage
         if eeprom is not None and confirmed is not None:
             factors[eeprom.multiplier.name] = confirmed // 12
+        if self.writes.settings is not None and confirmed is not None:
+            factors[v.NOMINAL_VOLTAGE.name] = confirmed
         return factors

@@ -7,7 +7,7 @@ from heliobus.control.plant import Plant
 from heliobus.control.settings import SettingChange
 from heliobus.devices.encode import decode
 from heliobus.devices.terminal import TerminalError
-from heliobus.devices.writes import Coil
+from heliobus.devices.writes import Coil, Request
 from heliobus.model import vocabulary as v
 from heliobus.model.command import Change, Failed
 from heliobus.model.point import Value
@@ -24,6 +24,11 @@ async def coil_change(plant: Plant, coil: Coil, new: int) -> tuple[Change] | Fai
     flip = int(coil.inverted)
     old_word = None if old is None else old ^ flip
     return (Change(coil.point.name, f"coil 0x{coil.address:04X}", old, new, old_word, new ^ flip),)
+
+
+def request_change(request: Request) -> tuple[Change]:
+    """A request of the vendor's own: no register is written."""
+    return (Change(request.point.name, f"request 0x{request.function:02X}", None, 1, None, 1),)
 
 
 def setting_changes(changes: Iterable[SettingChange]) -> tuple[Change, ...]:

@@ -1,18 +1,21 @@
 """Which charge profile the calendar asks for, and when it is time to write it."""
 
+import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import date, timedelta
 
 from heliobus.config.dates import SEASONS, Kind, kind, within
 from heliobus.control.plant import Plant
 from heliobus.control.store import StoreError
 from heliobus.model import vocabulary as v
+from heliobus.model.command import Command, Done, Outcome
 from heliobus.model.control_options import Profile, Seasons, When
 
 log = logging.getLogger("heliobus.control")
 
 SECTION = "schedule"
+PAUSE = 60.0
 RETRY = 3600.0
 PATIENCE = 24 * 3600.0
 EARLIEST = date(2025, 1, 1)
@@ -125,6 +128,17 @@ class Schedule:
 
     def _due(self, day: date) -> Profile | None:
         return due(self._profiles, self._plant.name, self._seasons, day)
+
+
+async def follow(schedule: Schedule, plant: Plant, command: Callable[[Command], Awaitable[Outcome]]) -> None:
+    """Command what `schedule` asks for, until cancelled."""
+    while True:
+        profile = schedule.next(plant.clock.time())
+        if profile is not None:
+            outcome = await command(Command(plant.name, v.APPLY_PROFILE.name, profile.name, "schedule"))
+            if isinstance(outcome, Done):
+                await schedule.done(profile)
+        await asyncio.sleep(PAUSE)
 
 
 def _date(text: object) -> date | None:

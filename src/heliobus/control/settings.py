@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from heliobus.devices.driver import Register
 from heliobus.devices.encode import encode
-from heliobus.devices.writes import Eeprom
+from heliobus.devices.writes import Stored
 from heliobus.model.command import StoredSetting
 from heliobus.model.point import Value
 
@@ -34,14 +34,14 @@ def place(register: Register) -> str:
     return f"register 0x{register.address:04X}"
 
 
-def by_name(eeprom: Eeprom) -> dict[str, Register]:
+def by_name(of: Stored) -> dict[str, Register]:
     """The registers of all settings by the name of their point."""
-    return {register.point.name: register for register in eeprom.registers}
+    return {register.point.name: register for register in of.registers}
 
 
-def malformed(eeprom: Eeprom, wanted: Mapping[str, object]) -> tuple[str, ...]:
+def malformed(of: Stored, wanted: Mapping[str, object]) -> tuple[str, ...]:
     """What is wrong with `wanted` whatever the device has stored: unknown names, values that are no numbers."""
-    known = by_name(eeprom)
+    known = by_name(of)
     words = [] if wanted else ["there is no setting to change"]
     for name, value in wanted.items():
         if name not in known:
@@ -57,14 +57,14 @@ def malformed(eeprom: Eeprom, wanted: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def changes(
-    eeprom: Eeprom, words: Mapping[str, int], wanted: Mapping[str, float], factors: Mapping[str, Value]
+    of: Stored, words: Mapping[str, int], wanted: Mapping[str, float], factors: Mapping[str, Value]
 ) -> tuple[SettingChange, ...]:
     """The settings of `wanted` whose word would differ from `words`, by point name, in the order of the table.
 
     Raises ValueError for a value that no word stands for, or while what it is scaled by is not known.
     """
     found = []
-    for name, register in by_name(eeprom).items():
+    for name, register in by_name(of).items():
         if name not in wanted:
             continue
         old, new = words[name], encode(register, wanted[name], factors)
@@ -74,16 +74,16 @@ def changes(
     return tuple(found)
 
 
-def values_of(eeprom: Eeprom, words: Mapping[str, int], factors: Mapping[str, Value]) -> dict[str, Value]:
+def values_of(of: Stored, words: Mapping[str, int], factors: Mapping[str, Value]) -> dict[str, Value]:
     """What all stored words stand for, by point name."""
-    return {name: value_of(register, words[name], factors) for name, register in by_name(eeprom).items()}
+    return {name: value_of(register, words[name], factors) for name, register in by_name(of).items()}
 
 
-def stored(eeprom: Eeprom, words: Mapping[str, int], factors: Mapping[str, Value]) -> tuple[StoredSetting, ...]:
+def stored(of: Stored, words: Mapping[str, int], factors: Mapping[str, Value]) -> tuple[StoredSetting, ...]:
     """All settings as the device has them, in the order of the table."""
     return tuple(
         StoredSetting(register.point, place(register), words[name], value_of(register, words[name], factors))
-        for name, register in by_name(eeprom).items()
+        for name, register in by_name(of).items()
     )
 
 

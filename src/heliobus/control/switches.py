@@ -6,7 +6,7 @@ import logging
 from heliobus.control.plant import Plant
 from heliobus.devices.driver import Register, Table
 from heliobus.devices.terminal import RejectedError, TerminalError
-from heliobus.devices.writes import Coil
+from heliobus.devices.writes import Coil, Effect
 from heliobus.model.command import Done, Failed, Outcome
 from heliobus.model.point import Value
 
@@ -37,6 +37,11 @@ class Switches:
                 if not error.sent:
                     raise
             after = await terminal.coil(coil)
+            if after is on and coil.effect is not None and not await self._follows(coil.effect, on):
+                word = coil.point.text(int(not on))
+                return Failed(
+                    f"{coil.point.name} reads back {coil.point.text(int(on))}, but what it switches is {word}"
+                )
         except TerminalError as error:
             return Failed(str(error))
         finally:
@@ -44,6 +49,20 @@ class Switches:
         if after is on:
             return Done(int(on))
         return Failed(f"{coil.point.name} was written, but reads back {coil.point.text(int(after))}")
+
+    async def _follows(self, effect: Effect, on: bool) -> bool:
+        """Whether the device shows what the switch says. Raises TerminalError."""
+        register, terminal = effect.register, self._plant.terminal
+        for _ in range(round(effect.time / ASKING_PAUSE)):
+            try:
+                words = await terminal.words((register,))
+            except RejectedError:
+                # Models that do not show it are believed.
+                return True
+            if bool(words[register.point.name] >> effect.bit & 1) is on:
+                return True
+            await asyncio.sleep(ASKING_PAUSE)
+        return False
 
     async def press(self, coil: Coil) -> Outcome:
         """Press a button, once, whatever becomes of the answer."""
@@ -102,6 +121,7 @@ class Switches:
         names = {each.point.name for each in plant.terminal.driver.registers if each.table is Table.COILS}
         if plant.writes.eeprom is not None:
             names.add(plant.writes.eeprom.state.point.name)
+        names.update(coil.effect.register.point.name for coil in plant.writes.coils if coil.effect is not None)
         plant.refresh(names)
 
 

@@ -8,9 +8,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 
-from heliobus.control import backup
+from heliobus.control.change_state import RECOVERING, ChangeState, back_up
 from heliobus.control.checks import problems, system_refusal
 from heliobus.control.endurance import Endurance
 from heliobus.control.journal import Damaged, Entry, Journal, JournalError, Record
@@ -21,16 +20,12 @@ from heliobus.control.settings import SettingChange, changes, malformed, stored,
 from heliobus.control.store import StoreError
 from heliobus.devices.driver import Register
 from heliobus.devices.terminal import TerminalError
-from heliobus.model import vocabulary as v
 from heliobus.model.command import Done, Failed, Outcome, Refused, StoredSetting
 from heliobus.model.point import Value
 
 log = logging.getLogger("heliobus.control")
 
-SECTION = "settings"
 READS, READ_PAUSE = 3, 1.0
-BACKUP_TIME = 10.0
-IDLE, DONE, FAILED, RECOVERING = "idle", "done", "failed", "finishing an interrupted change"
 
 Wanted = Mapping[str, float]
 Meanwhile = Callable[[], Awaitable[None]]
@@ -55,14 +50,18 @@ class SettingsChange:
         self._journal = Journal(plant.store.folder, plant.key)
         self._endurance = Endurance(plant)
         self._held: Mapping[str, int] = {}
-        self._status = RECOVERING if self.pending else IDLE
-        self._progress = 0.0
+        self._state = ChangeState(plant, self._endurance, pending=self.pending)
         self._looking = False
 
     @property
     def pending(self) -> bool:
         """Whether a change was interrupted and has to be finished by `recover` before anything else."""
         return self._journal.pending
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last change ended as nobody wanted."""
+        return self._state.failed
 
     def refusal(self, wanted: Mapping[str, object]) -> str | None:
         """Why `wanted` would be refused now, by what is known without asking the charger; None if it would not."""
@@ -119,12 +118,12 @@ class SettingsChange:
             return Refused(why)
         outcome: Outcome = Failed("it was interrupted")
         async with self._plant.busy:
-            self._say("reading", 0)
+            self._state.say("reading", 0)
             try:
                 begun = await self._begin(wanted, label, origin)
                 outcome = await self._carry_out(begun) if isinstance(begun, Record) else begun
             finally:
-                self._end(outcome)
+                self._state.end(outcome)
         return outcome
 
     async def recover(self) -> str | None:
@@ -142,7 +141,7 @@ class SettingsChange:
                 await self._plant.terminal.words((self._eeprom.faults,))
             except TerminalError:
                 return None
-            self._say(RECOVERING, 0)
+            self._state.say(RECOVERING, 0)
             said = await (
                 self._reset_only(f"a change of settings was interrupted, and its journal is damaged ({record.why})")
                 if isinstance(record, Damaged)
@@ -153,17 +152,7 @@ class SettingsChange:
 
     def values(self) -> Mapping[str, Value]:
         """What the change of settings says of itself, by point name."""
-        kept = self._plant.store.section(SECTION)
-        # An earlier control of the same charger may have finished it.
-        over = self._status == RECOVERING and not self.pending and not self._plant.busy.locked()
-        return {
-            v.PROFILE_STATUS.name: IDLE if over else self._status,
-            v.PROFILE_PROGRESS.name: round(self._progress),
-            v.PROFILE_ERROR.name: str(kept.get("error", "")),
-            v.PROFILE_APPLIED.name: str(kept.get("applied", "")),
-            v.PROFILE_APPLIED_AT.name: str(kept.get("at", "")),
-            v.EEPROM_WRITES.name: self._endurance.total,
-        }
+        return self._state.values(pending=self.pending)
 
     def _known_to_be_wrong(self, wanted: Mapping[str, object]) -> str | None:
         """What is wrong with `wanted` beside the settings that were polled last; None if nothing, or not known."""
@@ -219,21 +208,20 @@ class SettingsChange:
             held = await self._read()
             planned = self._planned(held, wanted)
             if not planned:
-                await self._remember(label, Done(label))
+                await self._state.remember(label, Done(label))
                 return Done(label)
             why = planned.why if isinstance(planned, Refused) else await self._occupied()
             if isinstance(planned, Refused) or why is not None:
-                await self._remember(label, Refused(str(why)))
+                await self._state.remember(label, Refused(str(why)))
                 return Refused(str(why))
             record = Record(plant.key, label, origin, plant.clock.time(), tuple(_entry(each) for each in planned))
-            async with asyncio.timeout(BACKUP_TIME):
-                await backup.keep(plant.store.folder, plant.key, record.time, self._backup(held, record.time))
+            await back_up(plant, self._eeprom, held, record.time)
             await self._endurance.book([each.register for each in planned], record.time)
             await self._journal.save(record)
         except (TerminalError, StoreError, JournalError, OSError) as error:
             await self._close_journal()
             outcome = Failed(f"{str(error) or 'the disk does not answer'}; nothing was changed")
-            await self._remember(label, outcome)
+            await self._state.remember(label, outcome)
             return outcome
         names = ", ".join(f"{each.register.point.name} {each.old} → {each.new}" for each in planned)
         log.info("%s: settings are changed to %s (%s): %s", plant.name, label, origin, names)
@@ -275,7 +263,7 @@ class SettingsChange:
         reasons = [each for each in (why, stuck, wrong if unrestored is None else None) if each is not None]
         label = "" if procedure.record is None else procedure.record.label
         outcome: Outcome = Failed("; ".join(reasons)) if reasons else Done(label)
-        await self._remember(label, outcome, written=True)
+        await self._state.remember(label, outcome, written=True)
         if stuck is None:
             # While the charger does not restart the journal stays, so that it is tried again.
             await self._close_journal()
@@ -301,7 +289,7 @@ class SettingsChange:
                 await procedure.disconnect()
             why = await procedure.write(held)
         outcome = await self._conclude(procedure, why)
-        self._end(outcome)
+        self._state.end(outcome)
         return f"{name} was finished" if isinstance(outcome, Done) else f"{name} failed: {_why(outcome)}"
 
     async def _drop(self, procedure: Procedure, record: Record) -> str:
@@ -310,9 +298,9 @@ class SettingsChange:
             await procedure.restart()
         await procedure.reconnect()
         said = f"the change of settings to {record.label} was interrupted before it began; nothing was changed"
-        await self._remember(record.label, Failed(said))
+        await self._state.remember(record.label, Failed(said))
         await self._close_journal()
-        self._end(Failed(said))
+        self._state.end(Failed(said))
         return said
 
     async def _reset_only(self, why: str, label: str = "") -> str:
@@ -323,10 +311,10 @@ class SettingsChange:
         await procedure.reconnect()
         end = stuck or ("the charger was restarted and charges" if restarted else "the charger charges")
         said = f"{why}: its settings are left as they are found, and {end}; check them"
-        await self._remember(label, Failed(said))
+        await self._state.remember(label, Failed(said))
         if stuck is None:
             await self._close_journal(damaged=True)
-        self._end(Failed(said))
+        self._state.end(Failed(said))
         return said
 
     async def _occupied(self) -> str | None:
@@ -343,44 +331,13 @@ class SettingsChange:
         async def book(registers: Iterable[Register]) -> None:
             await self._endurance.book(registers, self._plant.clock.time(), again=True)
 
-        return Procedure(self._plant, self._eeprom, self._journal, record, say=self._say, book=book, begun=begun)
-
-    def _backup(self, held: Mapping[str, int], time: float) -> Mapping[str, object]:
-        plant = self._plant
-        driver = plant.terminal.driver
-        serial = plant.key.removeprefix(f"{driver.short}_")
-        origin = backup.Origin(serial, driver.name, plant.options.system_voltage or 0, time)
-        return backup.backup_document(origin, stored(self._eeprom, held, plant.factors()))
+        return Procedure(self._plant, self._eeprom, self._journal, record, say=self._state.say, book=book, begun=begun)
 
     async def _close_journal(self, *, damaged: bool = False) -> None:
         try:
             await self._journal.close(damaged=damaged)
         except JournalError as error:
             log.error("%s: %s", self._plant.name, error)
-
-    async def _remember(self, label: str, outcome: Outcome, *, written: bool = False) -> None:
-        """Keep what was applied last and how it ended. Not being able to is no reason to stop."""
-        kept = dict(self._plant.store.section(SECTION))
-        if isinstance(outcome, Done):
-            kept |= {"applied": label, "error": ""}
-            if written:
-                kept["at"] = datetime.fromtimestamp(self._plant.clock.time(), UTC).isoformat(timespec="seconds")
-        else:
-            kept["error"] = _why(outcome)
-        try:
-            await self._plant.store.keep(SECTION, kept)
-        except StoreError as error:
-            log.error("%s: %s", self._plant.name, error)
-
-    def _end(self, outcome: Outcome) -> None:
-        done = isinstance(outcome, Done)
-        if not done:
-            log.warning("%s: settings were not changed as wanted: %s", self._plant.name, _why(outcome))
-        self._say(DONE if done else FAILED, 100 if done else 0)
-
-    def _say(self, status: str, progress: float) -> None:
-        self._status, self._progress = status, progress
-        self._plant.changed()
 
 
 def _entry(change: SettingChange) -> Entry:

@@ -11,9 +11,18 @@ Wanted = Mapping[str, float]
 """Settings by point name, in actual volts, seconds, days, °C."""
 
 
+STORED = "set_"
+"""What the names of the points that are stored in a device begin with."""
+
+
+def is_stored(name: str) -> bool:
+    """Whether the point of this name is a stored setting."""
+    return name.startswith(STORED) and name != v.SET_CLOCK.name
+
+
 def is_setting(name: str) -> bool:
     """Whether a command of this name changes stored settings."""
-    return name in (v.APPLY_PROFILE.name, v.APPLY_SETTINGS.name) or name.startswith("set_")
+    return name in (v.APPLY_PROFILE.name, v.APPLY_SETTINGS.name) or is_stored(name)
 
 
 def wanted(name: str, value: Value, profiles: Mapping[str, Profile]) -> Wanted:
