@@ -277,7 +277,7 @@ async def test_a_tty_in_use_is_named_with_its_user(tmp_path: Path) -> None:
             busy = await doctor(f"{NAME}@serial:{server.path}", cwd=tmp_path)
         assert busy.code == 1
         said = line(busy, "in use by another program")
-        assert f"(process {os.getpid()})" in said
+        assert f"(pid {os.getpid()})" in said
         # The simulator is in this process, which so has the port open all the time.
         free = await doctor(f"{NAME}@serial:{server.path}", cwd=tmp_path)
     assert "is also open in" in line(free, "warning")

@@ -51,6 +51,12 @@ class Commanded:
     points: dict[str, Point]
     controls: dict[str, Control]
 
+    @property
+    def restarts(self) -> bool:
+        """Whether a change of its stored settings restarts it."""
+        writes = catalog.driver(self.driver).writes
+        return writes is not None and writes.eeprom is not None
+
     def point(self, name: str) -> Point:
         """The point of this name."""
         return _point(name, self.points)

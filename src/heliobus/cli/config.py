@@ -7,6 +7,7 @@ import click
 from heliobus import config
 from heliobus.cli.problem import WrongUse
 from heliobus.cli.settings_file import when_text
+from heliobus.config.warnings import warnings
 from heliobus.model.control_options import ControlOptions
 
 
@@ -41,6 +42,8 @@ def check(file: Path | None, path: Path | None) -> None:
         )
         if device.options.on:
             click.echo(f"  control is on: {_allowed(device.options)}")
+    for total in settings.totals:
+        click.echo(f"total {total.name}: {', '.join(total.devices)}")
     for profile in settings.profiles:
         devices = ", ".join(profile.devices) or "all devices"
         number = len(profile.settings)
@@ -50,3 +53,5 @@ def check(file: Path | None, path: Path | None) -> None:
         where = settings.venus.bus or "the session bus if there is one, else the system bus"
         extra = ", charger set up in its settings" if settings.venus.settings_charger else ""
         click.echo(f"output venus: {where}{extra}")
+    for warning in warnings(settings):
+        click.echo(f"warning: {warning}")

@@ -1,4 +1,4 @@
-"""`heliobus demo`: a simulated cabin with two TriStar MPPT on one Ethernet port, served to a D-Bus of its own."""
+"""`heliobus demo`: a simulated cabin, two TriStar MPPT on Ethernet and an RS-485 line, served to a D-Bus of its own."""
 
 import asyncio
 import signal
@@ -22,7 +22,12 @@ from heliobus.config import load
 from heliobus.model.clock import FastClock, SystemClock
 from heliobus.outputs.output import FatalOutputError
 from heliobus.sim.localsettings import LocalSettings
+from heliobus.sim.pty_server import serve_pty
+from heliobus.sim.pzem import SimPzemAc, SimPzemDc
+from heliobus.sim.serial_faults import SerialFaults
+from heliobus.sim.serial_units import SerialUnits
 from heliobus.sim.server import TcpServer, serve_tcp
+from heliobus.sim.tracer import SimTracer
 from heliobus.sim.tristar import Behaviour, SimTriStar
 from heliobus.sim.tristar_slave import TIMEOUT_SECONDS
 
@@ -56,6 +61,30 @@ link = "tcp://127.0.0.1:{port}"
 unit = 2
 poll = "500ms"
 
+[[device]]
+name = "shed"
+driver = "epever-tracer"
+link = "serial:{tty}"
+unit = 1
+poll = "1s"
+
+[[device]]
+name = "heater"
+driver = "pzem-ac"
+link = "serial:{tty}"
+unit = 10
+poll = "1s"
+role = "acload"
+
+[[device]]
+name = "fridge"
+driver = "pzem-dc"
+link = "serial:{tty}"
+unit = 30
+poll = "1s"
+role = "dcload"
+kind = "fridge"
+
 [profile.rest]
 absorption_voltage = 28.0
 float_voltage = 27.0
@@ -86,10 +115,10 @@ class _Cabin:
 @click.option("--plain", is_flag=True, help="Print tables below each other instead of a live screen.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything.")
 def command(speed: float, seconds: float | None, plain: bool, verbose: bool) -> None:
-    """A living cabin without hardware: two simulated TriStar MPPT chargers under a day that runs fast.
+    """A living cabin without hardware, under a day that runs fast: solar chargers and meters, all of them simulated.
 
-    They speak Modbus TCP on a free port of this machine; Heliobus polls them like real ones and serves them as Venus
-    OS devices on a D-Bus of its own.
+    Two TriStar MPPT speak Modbus TCP on a free port of this machine; a Tracer and two PZEM meters share a serial line.
+    Heliobus polls them like real ones and serves them as Venus OS devices on a D-Bus of its own.
     """
     logs.start(verbose, quiet=True)
     try:
@@ -141,10 +170,26 @@ async def _cabin(speed: float) -> AsyncIterator[_Cabin]:
         roof.logger.eq_calendar_days = 30.0
         roof.logger.store()
         server = await stack.enter_async_context(serve_tcp({1: roof, 2: barn}, speed=speed, bridge_seconds=0.05))
+        shed = SimTracer(
+            1,
+            model="Tracer4210AN",
+            family="AN",
+            system=24,
+            year=morning.year,
+            day_of_year=day,
+            hour=START_HOUR,
+            latitude=25.0,
+        )
+        heater = SimPzemAc(10, watts=180.0, energy_wh=4321.0, wobble=0.05)
+        fridge = SimPzemDc(30, volts=26.1, amps=2.4, energy_wh=987.0)
+        units = SerialUnits([shed, heater, fridge])
+        line = await stack.enter_async_context(
+            serve_pty(units, faults=SerialFaults(units), speed=speed, speeds=units.speeds)
+        )
         clock = FastClock(speed, morning.timestamp(), SystemClock())
         path = Path(folder) / "heliobus.toml"
         # Without a daemon nothing is served, but the file must name an output.
-        path.write_text(CONFIG.format(state=folder, port=server.port, bus=bus or "none"))
+        path.write_text(CONFIG.format(state=folder, port=server.port, tty=line.path, bus=bus or "none"))
         config = load(path) if bus else replace(load(path), venus=None)
         yield _Cabin(Installation(config, clock=clock), server, bus, clock, speed, path)
 

@@ -1,11 +1,8 @@
 """What `heliobus doctor` looks at on the way to a device: its host, its port, its tty, and who answers there."""
 
 import asyncio
-import contextlib
-import os
 import socket
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from heliobus.cli.doctor_charger import charger
 from heliobus.cli.doctor_finding import Finding, Level, ok, problem, warning
@@ -16,6 +13,8 @@ from heliobus.devices import catalog
 from heliobus.devices.morningstar import http_cgi
 from heliobus.devices.morningstar.http_cgi import HttpCgiError
 from heliobus.devices.morningstar.points import CHARGE_STATE
+from heliobus.wire.holder import holder_of
+from heliobus.wire.line_settings import LineSettings
 from heliobus.wire.link import LinkError
 from heliobus.wire.serial_link import SerialLink
 from heliobus.wire.tcp_link import TcpLink
@@ -81,34 +80,21 @@ def _network_remedy(why: str, port: int) -> str:
 
 async def _serial(config: DeviceConfig) -> Finding:
     link, name = config.link, config.name
-    one = SerialLink(link.path, link.baud, link.bits, link.parity, link.stop)
+    one = SerialLink(link.path, LineSettings(link.baud, link.bits, link.parity, link.stop))
     try:
         await one.open(CONNECT_TIME)
     except LinkError as error:
         why = str(error)
         if "in use" in why:
-            users = _users(link.path)
-            return problem(f"{name}: {why}", f"end what uses it{f': {users}' if users else ''}")
+            user = holder_of(link.path)
+            return problem(f"{name}: {why}", f"end what uses it{f': {user}' if user else ''}")
         return problem(f"{name}: {why}", "check the path and the adapter")
     finally:
         one.close()
-    others = _users(link.path)
-    if others:
-        return warning(
-            f"{name}: {link.path} is also open in {others}", "end it: two masters spoil each other's answers"
-        )
+    other = holder_of(link.path)
+    if other is not None:
+        return warning(f"{name}: {link.path} is also open in {other}", "end it: two masters spoil each other's answers")
     return ok(f"{name}: {link.path} can be opened and belongs to no other program")
-
-
-def _users(path: str) -> str:
-    """The other processes that have `path` open, as far as this user may see that."""
-    real, own = os.path.realpath(path), str(os.getpid())
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if process.name != own and any(os.path.realpath(each) == real for each in (process / "fd").iterdir()):
-                found.append(f"{(process / 'comm').read_text().strip()} (process {process.name})")
-    return ", ".join(found)
 
 
 def _remedy(config: DeviceConfig) -> str:

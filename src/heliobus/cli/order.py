@@ -12,15 +12,14 @@ import click
 from heliobus.cli.commanded import Commanded, Target, check_on, problem, reached
 from heliobus.cli.problem import WrongUse
 from heliobus.cli.value_text import shown
+from heliobus.control.wanted import is_setting
 from heliobus.model import vocabulary as v
 from heliobus.model.command import Change, ControlKind, Done, Failed, Refused
 from heliobus.model.point import Point, Value
 from heliobus.outputs.requests import Message
 
-SETTINGS_COMMANDS = (v.APPLY_PROFILE.name, v.APPLY_SETTINGS.name)
-STORED = "set_"
-"""What the names of the points that are stored in the charger begin with."""
-WARNING = "This disconnects and restarts the charger; today's counters on its own display start anew."
+RESTART = "This disconnects and restarts the charger; today's counters on its own display start anew."
+STORING = "This changes what the device has stored, and its memory bears a limited number of writes."
 BAR = 20
 
 
@@ -34,8 +33,8 @@ class Wish:
 
     @property
     def stored(self) -> bool:
-        """Whether it writes the charger's EEPROM."""
-        return self.point in SETTINGS_COMMANDS or self.point.startswith(STORED)
+        """Whether it changes what the device has stored."""
+        return is_setting(self.point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +53,18 @@ Prepare = Callable[[Commanded], Awaitable[Wish]]
 def carry_out(target: Target, prepare: Prepare, manner: Manner) -> None:
     """Show what will be written, ask where it takes a yes, have it done and say how it ended. Raises Problem."""
     try:
-        if asyncio.run(_attempt(target, prepare, manner, asked=manner.yes, show=True)):
+        warning = asyncio.run(_attempt(target, prepare, manner, asked=manner.yes, show=True))
+        if warning is None:
             return
         # Asked between two visits, so that nobody is kept from the device while the user thinks.
-        _confirm()
+        _confirm(warning)
         asyncio.run(_attempt(target, prepare, manner, asked=True, show=False))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise SystemExit(130) from None
 
 
-async def _attempt(target: Target, prepare: Prepare, manner: Manner, *, asked: bool, show: bool) -> bool:
-    """False if a yes is needed before anything is written."""
+async def _attempt(target: Target, prepare: Prepare, manner: Manner, *, asked: bool, show: bool) -> str | None:
+    """What the user has to say yes to before anything is written, None when it is over."""
     async with reached(target) as device:
         check_on(device)
         wish = await prepare(device)
@@ -72,35 +72,35 @@ async def _attempt(target: Target, prepare: Prepare, manner: Manner, *, asked: b
         if isinstance(changes, Refused) and not manner.dry_run:
             # The command is refused for the same reason, and recorded.
             _report(device, wish, manner, (), await device.command(wish.point, wish.value))
-            return True
+            return None
         if isinstance(changes, Refused | Failed):
             _report(device, wish, manner, (), changes)
-            return True
+            return None
         if show and not manner.as_json:
             for line in change_lines(device, wish, changes):
                 click.echo(line)
         if manner.dry_run:
             _report(device, wish, manner, changes, None)
-            return True
+            return None
         if wish.stored and changes and not asked:
-            return False
+            return RESTART if device.restarts else STORING
         progress = Progress(device.name)
         try:
             outcome = await device.command(wish.point, wish.value, progress.say)
         finally:
             progress.end()
         _report(device, wish, manner, changes, outcome)
-        return True
+        return None
 
 
 def _interactive() -> bool:
     return sys.stdin.isatty()
 
 
-def _confirm() -> None:
+def _confirm(warning: str) -> None:
     if not _interactive():
-        raise WrongUse(f"{WARNING} Say that you want it with --yes")
-    click.confirm(f"{WARNING} Go on?", abort=True, err=True)
+        raise WrongUse(f"{warning} Say that you want it with --yes")
+    click.confirm(f"{warning} Go on?", abort=True, err=True)
 
 
 def change_lines(device: Commanded, wish: Wish, changes: tuple[Change, ...]) -> list[str]:

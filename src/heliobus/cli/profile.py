@@ -26,6 +26,7 @@ from heliobus.cli.settings_file import (
 )
 from heliobus.config import Config
 from heliobus.control.backup import Origin, backup_document
+from heliobus.devices import catalog
 from heliobus.model import vocabulary as v
 from heliobus.model.command import Change, Failed, Refused, StoredSetting
 from heliobus.model.point import Value
@@ -57,8 +58,8 @@ def command() -> None:
     """Charge settings: what a charger has stored, and the profiles of the config.
 
     DEVICE is a name in the config, or DRIVER@LINK, which is written to with --control only. Values are those of the
-    actual battery. A change is one transaction that disconnects and restarts the charger; it is finished or undone
-    even after a power cut.
+    actual battery. A change is one transaction, for which a TriStar is disconnected and restarted; it is finished or
+    undone even after a power cut.
 
     Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by a guard, which says what to change.
     """
@@ -277,11 +278,15 @@ def _visit(chosen: Target, question: Callable[[Commanded], Awaitable[Found]]) ->
 async def _place(chosen: Target, found: Commanded) -> Place:
     """Whose settings they are. The voltage that the owner confirmed goes before the one that was found."""
     volts: Value = None if chosen.device is None else chosen.device.options.system_voltage
+    writes = catalog.driver(found.driver).writes
+    if writes is not None and not writes.depends_on_battery:
+        volts = 0
     if volts is None:
         volts = (await found.reading()).get(v.NOMINAL_VOLTAGE.name)
-    if not isinstance(volts, int | float) or found.serial is None:
-        raise Problem(f"{found.name}: has not yet said its serial number and its nominal voltage")
-    return Place(found.serial, int(volts))
+    if not isinstance(volts, int | float):
+        raise Problem(f"{found.name}: has not yet said its nominal voltage")
+    # Where there is no serial number the address tells devices apart.
+    return Place(found.serial or found.address, int(volts))
 
 
 def _no_profile(config: Config, name: str) -> WrongUse:

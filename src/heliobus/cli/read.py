@@ -2,18 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
+from heliobus import totals
 from heliobus.cli import logs, target
 from heliobus.cli.problem import Problem, WrongUse
-from heliobus.cli.served import Served, served
+from heliobus.cli.served import Served, served, served_total
 from heliobus.cli.session import Said, session
-from heliobus.config import DeviceConfig
+from heliobus.config import DeviceConfig, TotalConfig
 from heliobus.devices import catalog
+from heliobus.devices.driver import Alias
 from heliobus.model.device import Device
 from heliobus.model.point import Point
 from heliobus.model.quantity import Kind
@@ -29,6 +33,7 @@ SHORTEST_PAUSE = 1.0
 @click.argument("points", nargs=-1)
 @click.option("-u", "--unit", type=click.IntRange(1, 247), help="Unit id, for DRIVER@LINK.  [default: 1]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--value", "bare", is_flag=True, help="Print nothing but the values of POINTS, a line each.")
 @click.option("--watch", is_flag=True, help="Go on, a reading each period, until interrupted.")
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The config file.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything.")
@@ -37,6 +42,7 @@ def command(
     points: tuple[str, ...],
     unit: int | None,
     as_json: bool,
+    bare: bool,
     watch: bool,
     path: Path | None,
     verbose: bool,
@@ -47,15 +53,26 @@ def command(
         morningstar-tristar-mppt@tcp://192.168.1.100
         morningstar-tristar-mppt@serial:/dev/ttyUSB0
 
-    and print all its POINTS, or those that are named. While the daemon runs, it is asked in place of the device: a bus
-    has one master.
+    and print all its POINTS, or those that are named, also by a name that an older program had for them. While the
+    daemon runs, it is asked in place of the device: a bus has one master.
+
+    --value prints the number of an enum, and nothing where a value is missing: that is an error, exit code 1.
     """
     logs.start(verbose, quiet=True)
-    config = target.find(device, unit, path)
-    _check(points, config)
-    show = _show_json(points, watch) if as_json else _show_table(points, watch)
+    if bare and (as_json or not points):
+        raise WrongUse("--value goes with the names of points" + (" and without --json" if as_json else ""))
+    total = target.total(device, path)
+    if total is not None:
+        chosen = _resolved(points, totals.DRIVER, totals.POINTS, {})
+        read = partial(_read_total, total)
+    else:
+        config = target.find(device, unit, path)
+        chosen = _of_driver(points, config)
+        read = partial(_read, config)
+    names = tuple(dict.fromkeys(alias.point for alias in chosen))
+    show = _show_values(chosen) if bare else _show_json(names, watch) if as_json else _show_table(names, watch)
     try:
-        asyncio.run(_read(config, path, show, watch))
+        asyncio.run(read(path, show, watch))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 
@@ -74,6 +91,11 @@ async def _read(config: DeviceConfig, path: Path | None, show: Show, watch: bool
                 problem.show()
 
 
+async def _read_total(total: TotalConfig, path: Path | None, show: Show, watch: bool) -> None:
+    async with served_total(total, path) as known:
+        await _follow(known, show, watch, SHORTEST_PAUSE)
+
+
 async def _follow(known: Served, show: Show, watch: bool, pause: float) -> None:
     said = await known.next()
     show(said)
@@ -86,17 +108,29 @@ async def _follow(known: Served, show: Show, watch: bool, pause: float) -> None:
             problem.show()
 
 
-def _check(points: tuple[str, ...], config: DeviceConfig) -> None:
-    known = catalog.driver(config.driver).points()
+def _of_driver(names: tuple[str, ...], config: DeviceConfig) -> tuple[Alias, ...]:
+    """The points of the device that `names` mean. Raises WrongUse."""
+    driver = catalog.driver(config.driver)
+    known = set(driver.points())
     if config.options.on:
-        known |= {point.name: point for point in CONTROL_POINTS}
-    for name in points:
-        if name not in known:
+        known |= {point.name for point in CONTROL_POINTS}
+    return _resolved(names, driver.name, known, driver.aliases)
+
+
+def _resolved(
+    names: tuple[str, ...], driver: str, known: Collection[str], aliases: Mapping[str, Alias]
+) -> tuple[Alias, ...]:
+    chosen = []
+    for name in names:
+        alias = Alias(name) if name in known else aliases.get(name)
+        if alias is None:
             import difflib  # noqa: PLC0415  for the error only
 
-            near = difflib.get_close_matches(name, known, 1)
+            near = difflib.get_close_matches(name, (*known, *aliases), 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise WrongUse(f"{config.driver} has no point {name!r}{hint}")
+            raise WrongUse(f"{driver} has no point {name!r}{hint}")
+        chosen.append(alias)
+    return tuple(chosen)
 
 
 def document(said: Said, points: tuple[str, ...] = ()) -> dict[str, object]:
@@ -145,6 +179,30 @@ def _show_json(points: tuple[str, ...], lines: bool) -> Show:
         click.echo(json.dumps(document(said, points), indent=None if lines else 2, ensure_ascii=False))
 
     return show
+
+
+def _show_values(chosen: tuple[Alias, ...]) -> Show:
+    def show(said: Said) -> None:
+        reading = said.reading
+        missing = [
+            f"{each.point} ({reading.reasons.get(each.point, 'not known')})"
+            for each in chosen
+            if reading.values.get(each.point) is None
+        ]
+        if missing:
+            raise Problem(f"{said.device.name}: no value now: {', '.join(missing)}")
+        click.echo("\n".join(_bare(each, said) for each in chosen))
+
+    return show
+
+
+def _bare(alias: Alias, said: Said) -> str:
+    """A value without its unit, with as many decimals as its point has, and those that the factor adds."""
+    point, value = _point(alias.point, said.device), said.reading.values[alias.point]
+    if not isinstance(value, int | float) or (point.kind is not Kind.NUMBER and alias.times == 1):
+        return str(value)
+    added = max(0, -math.floor(math.log10(alias.times)))
+    return f"{value * alias.times:.{point.decimals + added}f}"
 
 
 def _show_table(points: tuple[str, ...], watch: bool) -> Show:

@@ -10,13 +10,14 @@ from heliobus import config
 from heliobus.cli.daemon import OLD_DAEMON, START_TIME, Client, connected
 from heliobus.cli.problem import Problem, RefusedByGuard
 from heliobus.cli.session import Said
-from heliobus.config import ConfigError, DeviceConfig
+from heliobus.config import ConfigError, DeviceConfig, TotalConfig
 from heliobus.devices import catalog
 from heliobus.inventory import device_key
 from heliobus.model.device import Device, Identity
 from heliobus.model.reading import Health, Reading, Reason
 from heliobus.model.vocabulary import CONTROL_POINTS
 from heliobus.outputs.requests import Message, Request
+from heliobus.totals import DRIVER, total_device
 
 FIRST_READING = 30.0
 """Seconds that a daemon which has just started is given to hear of a device."""
@@ -68,6 +69,20 @@ async def served(place: DeviceConfig, path: Path | None) -> AsyncIterator[Served
         yield None if client is None else await _find(client, place, endpoints)
 
 
+@asynccontextmanager
+async def served_total(total: TotalConfig, path: Path | None) -> AsyncIterator[Served]:
+    """The total while the block runs. Raises Problem: only the daemon has it."""
+    state, _ = _site(path)
+    async with connected(state, START_TIME) as client:
+        if client is None:
+            raise Problem(f"{total.name}: is added up by the daemon, and none runs here: start heliobus run")
+        devices = await _devices(client)
+        found = next((each for each in devices if (each.device.name, each.device.driver) == (total.name, DRIVER)), None)
+        if found is None:
+            raise Problem(f"{total.name}: is not known to the daemon: restart it to have it read the config")
+        yield found
+
+
 async def keep_off(place: DeviceConfig, path: Path | None, wish: str) -> None:
     """Raise RefusedByGuard if a daemon is the master of this bus; `wish` says what cannot be done beside it."""
     async with served(place, path) as found:
@@ -86,8 +101,7 @@ def _site(path: Path | None) -> tuple[Path, frozenset[str]]:
 
 
 async def _find(client: Client, place: DeviceConfig, endpoints: frozenset[str]) -> Served | None:
-    message = await _ask(client, Request("devices", id=1))
-    devices = _understood(lambda: [_served(client, each) for each in message["devices"]])  # type: ignore[attr-defined]
+    devices = await _devices(client)
     address = place.link.describe(place.unit)
     found = next((each for each in devices if each.device.address == address), None)
     if found is not None:
@@ -101,6 +115,11 @@ async def _find(client: Client, place: DeviceConfig, endpoints: frozenset[str]) 
         # It is introduced when it has answered for the first time.
         raise SilentError(f"{place.name}: has never answered the daemon; its log says why")
     return None
+
+
+async def _devices(client: Client) -> list[Served]:
+    message = await _ask(client, Request("devices", id=1))
+    return _understood(lambda: [_served(client, each) for each in message["devices"]])  # type: ignore[attr-defined]
 
 
 def _bus(place: DeviceConfig) -> str:
@@ -122,6 +141,8 @@ def _understood(make: Callable[[], Found]) -> Found:
 
 
 def _served(client: Client, content: Message) -> Served:
+    if content["driver"] == DRIVER:
+        return Served(client, total_device(str(content["name"]), str(content["address"])), False)
     driver = catalog.driver(str(content["driver"]))
     name, address = str(content["name"]), str(content["address"])
     serial, firmware, hardware = (_text(content.get(key)) for key in ("serial", "firmware", "hardware"))

@@ -11,7 +11,7 @@ from heliobus.config import DeviceConfig
 from heliobus.devices import catalog
 from heliobus.devices.driver import Recognised
 from heliobus.devices.poll import Poller
-from heliobus.inventory import device_key
+from heliobus.inventory import device_key, seat_of
 from heliobus.ledger.ledger import Ledger
 from heliobus.model.clock import SystemClock
 from heliobus.model.device import Device
@@ -49,7 +49,7 @@ class Session:
     def recognised(self, recognised: Recognised) -> None:
         """It said who it is."""
         config, driver, identity = self._config, recognised.driver, recognised.identity
-        key = device_key(driver.short, identity.serial, f"{config.link}#{config.unit}")
+        key = device_key(driver.short, identity.serial, seat_of(config.link, config.unit))
         self._device = Device(
             config.name,
             config.label,
@@ -85,7 +85,7 @@ async def session(config: DeviceConfig, period: float | None = None) -> AsyncIte
     bus = make_bus(config.link, trace=trace)
     driver = catalog.driver(config.driver)
     poller = Poller(
-        bus, config.unit, driver, bus_cost(config.link), one, name=config.name, period=period or config.poll
+        bus, config.unit, driver, bus_cost(config.link, driver), one, name=config.name, period=period or config.poll
     )
     tasks = [asyncio.create_task(bus.run()), asyncio.create_task(poller.run())]
     try:

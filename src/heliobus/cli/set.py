@@ -10,9 +10,10 @@ import click
 
 from heliobus.cli import columns, logs
 from heliobus.cli.commanded import Commanded, Target, check_on, choose, nearest, reached
-from heliobus.cli.order import STORED, Manner, Wish, carry_out
+from heliobus.cli.order import Manner, Wish, carry_out
 from heliobus.cli.problem import WrongUse
 from heliobus.cli.value_text import allowed, parse, shown
+from heliobus.control.wanted import is_stored
 from heliobus.model.command import Control, ControlKind
 from heliobus.model.point import Value
 
@@ -80,7 +81,7 @@ def _control(device: Commanded, name: str) -> Control:
     control = device.controls.get(name)
     if control is None:
         offered = {name: each for name, each in device.controls.items() if not each.dynamic}
-        others = ", ".join(each for each in offered if not each.startswith(STORED))
+        others = ", ".join(each for each in offered if not is_stored(each))
         raise WrongUse(
             f"{device.name} has no command {name!r}; there are {others} and its settings: heliobus set {device.name} "
             f"lists them{nearest(name, offered)}"
@@ -113,7 +114,7 @@ async def _look(chosen: Target) -> tuple[Commanded, dict[str, Value]]:
 
 def _line(control: Control, value: Value) -> tuple[str, str, str, str, str]:
     point = control.point
-    kind = "setting" if point.name.startswith(STORED) else control.kind.value
+    kind = "setting" if is_stored(point.name) else control.kind.value
     now = "" if control.kind in (ControlKind.BUTTON, ControlKind.TEXT) else shown(point, value)
     return (point.name, kind, allowed(control), now, f"locked: {control.locked}" if control.locked else "")
 
@@ -123,7 +124,7 @@ def _row(control: Control, value: Value) -> dict[str, object]:
         "point": control.point.name,
         "about": control.point.doc,
         "kind": control.kind.value,
-        "stored": control.point.name.startswith(STORED),
+        "stored": is_stored(control.point.name),
         "low": control.low if math.isfinite(control.low) else None,
         "high": control.high if math.isfinite(control.high) else None,
         "unit": control.point.unit or None,

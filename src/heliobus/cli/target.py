@@ -4,7 +4,7 @@ from pathlib import Path
 
 from heliobus import config
 from heliobus.cli.problem import WrongUse
-from heliobus.config import ConfigError, DeviceConfig
+from heliobus.config import Config, ConfigError, DeviceConfig, TotalConfig
 from heliobus.devices import catalog
 from heliobus.wire.address import LinkAddressError, parse_link
 
@@ -22,13 +22,24 @@ def find(device: str, unit: int | None, path: Path | None) -> DeviceConfig:
     return DeviceConfig(driver.short, driver.name, address, unit or 1, 1.0)
 
 
-def _in_config(name: str, path: Path | None) -> DeviceConfig:
+def total(device: str, path: Path | None) -> TotalConfig | None:
+    """The total of this name, None if it is none. Raises Problem."""
+    if "@" in device:
+        return None
+    return next((each for each in _loaded(path).totals if each.name == device), None)
+
+
+def _loaded(path: Path | None) -> Config:
     try:
-        settings = config.load(path)
+        return config.load(path)
     except ConfigError as error:
         raise WrongUse(f"{error}; or name a device as DRIVER@LINK") from None
+
+
+def _in_config(name: str, path: Path | None) -> DeviceConfig:
+    settings = _loaded(path)
     for device in settings.devices:
         if device.name == name:
             return device
-    names = ", ".join(device.name for device in settings.devices)
+    names = ", ".join((*(each.name for each in settings.devices), *(each.name for each in settings.totals)))
     raise WrongUse(f"no device {name!r} in {settings.source}; there are {names}, or DRIVER@LINK")

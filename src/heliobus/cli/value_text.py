@@ -48,7 +48,7 @@ def allowed(control: Control) -> str:
     if control.kind is ControlKind.SWITCH:
         return "on or off"
     if point.words:
-        return " or ".join(point.words.values())
+        return " or ".join(word for number, word in point.words.items() if control.low <= number <= control.high)
     unit = f" {point.unit}" if point.unit else ""
     more = f", or {NONE}" if point.name in LIMITS else ", or 90m, 2h" if point.unit == "s" else ""
     return f"{control.low:g} to {control.high:g}{unit}{more}"
