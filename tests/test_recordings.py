@@ -12,7 +12,7 @@ from heliobus.devices.driver import Recognised
 from heliobus.devices.plan import TCP_COST
 from heliobus.devices.poll import Poller
 from heliobus.model.reading import Reading
-from heliobus.model.vocabulary import HEALTH_POINTS, LEDGER_POINTS
+from heliobus.model.vocabulary import HEALTH_POINTS, SITE_POINTS
 from heliobus.sim.virtual_time import run_virtual
 from heliobus.wire.bus import Bus
 from heliobus.wire.modbus.rtu import RtuFramer
@@ -111,7 +111,7 @@ def test_there_is_a_recording() -> None:
 def test_a_recording_gives_its_reading(path: Path) -> None:
     recording = json.loads(path.read_text(encoding="utf-8"))
     reading, serial = run_virtual(replay(recording))
-    counted = {point.name for point in (*HEALTH_POINTS, *LEDGER_POINTS)}
+    counted = {point.name for point in (*HEALTH_POINTS, *SITE_POINTS)}
     expected = {name: point for name, point in recording["reading"]["points"].items() if name not in counted}
     assert {name: reading.values[name] for name in expected} == {name: each["value"] for name, each in expected.items()}
     assert {name: reading.reasons.get(name) for name in expected} == {
