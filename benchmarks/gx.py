@@ -83,20 +83,36 @@ async def gx(
     control: bool = False,
 ) -> AsyncIterator[Bench]:
     """`heliobus run` with `count` chargers polled at 1 Hz, everything else in other processes."""
+
+    def tables(ports: list[int]) -> str:
+        more = CONTROL if control else ""
+        return "".join(DEVICE.format(number=number, port=port) + more for number, port in enumerate(ports))
+
+    server = script("charger_server.py", count, "keep-open" if keep_open else "close")
+    async with around(plan, server, tables, pure=pure, profile_imports=profile_imports) as bench:
+        yield bench
+
+
+@asynccontextmanager
+async def around(
+    plan: Plan,
+    server: tuple[str, ...],
+    tables: Callable[[Any], str],
+    *,
+    pure: bool = False,
+    profile_imports: bool = False,
+) -> AsyncIterator[Bench]:
+    """`heliobus run` with the devices of the process `server`; `tables` makes their config of its first line."""
     async with private_bus() as address:
         if address is None:
             raise SystemExit("there is no dbus-daemon on this machine: install the package dbus")
         folder = Path(tempfile.mkdtemp(dir=plan.folder))
-        chargers = running(*script("charger_server.py", count, "keep-open" if keep_open else "close"))
         consumer = running(*script("bus_consumer.py", address))
-        async with chargers as chargers_side, consumer as consumer_side:
-            ports = await chargers_side.next_line()
+        async with running(*server) as chargers_side, consumer as consumer_side:
+            devices = tables(await chargers_side.next_line())
             await consumer_side.next_line()
             config = folder / "heliobus.toml"
-            devices = [DEVICE.format(number=number, port=port) for number, port in enumerate(ports)]
-            if control:
-                devices = [device + CONTROL for device in devices]
-            config.write_text(CONFIG.format(folder=folder, address=address) + "".join(devices), encoding="utf-8")
+            config.write_text(CONFIG.format(folder=folder, address=address) + devices, encoding="utf-8")
             environment = {"PYTHONPATH": str(plan.pure)} if pure else {}
             if profile_imports:
                 environment["PYTHONPROFILEIMPORTTIME"] = "1"

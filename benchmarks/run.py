@@ -18,6 +18,7 @@ import dbus_fast
 import controlled
 import cpu_per_cycle
 import fleet
+import line
 import micro
 import resident
 import start_up
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": resident.measure,
     "control": controlled.measure,
     "fleet": fleet.measure,
+    "line": line.measure,
     "start": start_up.measure,
     "micro": micro.measure,
 }
