@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from heliobus.control.controls import controls_of
+from heliobus.control.controls import controls_of, points_of
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver
 from heliobus.devices.writes import Writes
@@ -11,11 +11,11 @@ from heliobus.model.command import ControlKind
 from heliobus.model.control_options import ControlOptions
 from heliobus.model.point import Point
 from heliobus.model.quantity import Kind
-from heliobus.model.vocabulary import CONTROL_POINTS, HEALTH_POINTS, SITE_POINTS
+from heliobus.model.vocabulary import HEALTH_POINTS, SITE_POINTS
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "devices.md"
 
-IN_RAM, IN_EEPROM = "RAM", "EEPROM"
+IN_RAM, IN_EEPROM, STORED = "RAM", "EEPROM", "stored"
 
 
 def main() -> int:
@@ -77,7 +77,9 @@ def _commands(driver: Driver) -> list[str]:
         lines.append(f"| `{point.name}` | {takes} | {by} | {point.doc} |")
     lines += ["\nWhat control says of itself beside these:\n", "| Point | Unit | About |", "|---|---|---|"]
     lines += [
-        f"| `{point.name}` | {_unit(point)} | {point.doc} |" for point in CONTROL_POINTS if point.name not in controls
+        f"| `{point.name}` | {_unit(point)} | {point.doc} |"
+        for point in points_of(driver)
+        if point.name not in controls
     ]
     return lines
 
@@ -91,6 +93,13 @@ def _places(writes: Writes) -> dict[str, str]:
     if writes.eeprom is not None:
         places |= {each.point.name: f"register 0x{each.address:04X}, {IN_EEPROM}" for each in writes.eeprom.registers}
         places |= dict.fromkeys(("apply_profile", "apply_settings"), f"registers of settings, {IN_EEPROM}")
+    if writes.settings is not None:
+        places |= {each.point.name: f"register 0x{each.address:04X}, {STORED}" for each in writes.stored}
+        places |= dict.fromkeys(("apply_profile", "apply_settings"), f"registers of settings, {STORED}")
+    if writes.clock is not None:
+        first, last = writes.clock.register.address, writes.clock.register.end - 1
+        places[writes.clock.point.name] = f"registers 0x{first:04X} to 0x{last:04X}"
+    places |= {request.point.name: f"request 0x{request.function:02X}" for request in writes.requests}
     return places
 
 

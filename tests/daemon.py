@@ -61,15 +61,22 @@ class Daemon:
 
 @asynccontextmanager
 async def heliobus_run(
-    config: Path | None, bus: str | None, *, command: Sequence[str] = COMMAND, env: Mapping[str, str] | None = None
+    config: Path | None,
+    bus: str | None,
+    *arguments: str,
+    command: Sequence[str] = COMMAND,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> AsyncIterator[Daemon]:
-    arguments = ["run"] if config is None else ["run", "-c", str(config)]
     process = await asyncio.create_subprocess_exec(
         *command,
+        "run",
+        *([] if config is None else ["-c", str(config)]),
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env=environment(bus) | dict(env or {}),
+        cwd=cwd,
     )
     daemon = Daemon(process)
     try:
@@ -94,10 +101,12 @@ class Result:
     err: str
 
 
-async def heliobus(*arguments: str, bus: str | None = None, cwd: Path | None = None) -> Result:
+async def heliobus(
+    *arguments: str, bus: str | None = None, cwd: Path | None = None, command: Sequence[str] = COMMAND
+) -> Result:
     """Run a command to its end."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
+        *command,
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -15,6 +15,7 @@ from heliobus.model.chemistry import CHEMISTRIES
 from heliobus.model.control_options import ControlOptions
 from heliobus.model.vocabulary import CONTROL_POINTS
 from heliobus.outputs.venus.charger_settings import GROUP, SETTINGS
+from heliobus.outputs.venus.paths_control import METER_CONTROL
 from heliobus.outputs.venus.paths_identity import IDENTITY
 from heliobus.outputs.venus.paths_solarcharger import SOLAR_CHARGER
 
@@ -33,9 +34,10 @@ def parsed() -> config.Config:
 
 
 def test_the_config_examples_are_good() -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
     settings = parsed()
-    (roof,) = settings.devices
+    roof, cabin = settings.devices
+    assert (cabin.options.on, cabin.options.auto_clock, cabin.options.system_voltage) == (True, True, 24)
     options = roof.options
     assert options.on and (options.system_voltage, options.chemistry.name) == (24, "flooded")
     assert (options.highest_voltage, options.highest_current) == (30.4, 45)
@@ -79,7 +81,10 @@ def test_every_command_line_exists() -> None:
     lines = [line.split() for line in INLINE if line.startswith("heliobus ")]
     assert len(lines) > 8
     profiles = {profile.name for profile in parsed().profiles}
-    controls = controls_of(DRIVER, parsed().devices[0].options, profiles, network=True)
+    controls = {
+        device.name: controls_of(catalog.driver(device.driver), device.options, profiles, network=True)
+        for device in parsed().devices
+    } | {"NAME": controls_of(catalog.driver("pzem-ac"), ControlOptions(on=True), profiles, network=True)}
     context = click.Context(main)
     for _, name, *rest in lines:
         command = main.get_command(context, name)
@@ -92,16 +97,15 @@ def test_every_command_line_exists() -> None:
             if "|" in rest:
                 assert {*words} == {*command.commands}
         elif name == "set" and len(words) > 1:
-            assert words[0] == "roof"
             value: object = {"on": 1, "off": 0, "press": 1}.get(words[2], words[2])
-            controls[words[1]].coerced(float(value) if isinstance(value, str) else value)
+            controls[words[0]][words[1]].coerced(float(value) if isinstance(value, str) else value)
         else:
-            assert set(words) <= {"roof"}
+            assert set(words) <= {*controls}
 
 
 def test_every_d_bus_path_exists() -> None:
     paths = {leaf.path for leaf in SOLAR_CHARGER.leaves} | {constant.path for constant in IDENTITY}
-    paths |= {each.path for each in SETTINGS}
+    paths |= {each.path for each in SETTINGS} | {leaf.path for leaf in METER_CONTROL}
     named = {word for text in INLINE for word in re.findall(r"(?<![\w.])/[A-Z][\w/]*", text)}
     assert {"/Mode", "/Control/EqualizeTriggered", "/Link", "/Settings/BmsPresent"} <= {
         path.rstrip("/") for path in named
