@@ -222,8 +222,8 @@ def test_a_clock_that_does_not_take_it_fails(tmp_path: Path) -> None:
     assert isinstance(outcome, Failed)
     assert "was set, but reads 2026-05-01 11:00" in outcome.why
     stage = Stage(Deaf(system=12, year=2026, day_of_year=121, hour=11.0), folder=tmp_path)
-    run_virtual(_day(stage, 2.5 * 3600))
-    assert len(stage.writes()) == 3
+    run_virtual(_day(stage, 3.5 * 3600))
+    assert len(stage.writes()) == 3, "at once, after an hour, and two hours after that"
 
 
 def test_a_lost_answer_is_read_back() -> None:
