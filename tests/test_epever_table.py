@@ -75,7 +75,7 @@ GOLDEN: tuple[tuple[Table, int, tuple[int, ...], str, Value], ...] = (
     (INPUT, 0x3314, (3, 0), "co2_saved", 30.0),
     (INPUT, 0x331A, (1276,), "battery_voltage_b", 12.76),
     (INPUT, 0x331B, (0xFFFD, M1), "net_battery_current", -0.03),
-    (INPUT, 0x331B, (0x0001, 0x0001), "net_battery_current", 655.37),
+    (INPUT, 0x331B, (0x4E20, 0x0000), "net_battery_current", 200.0),
     (INPUT, 0x331D, (0xFF9C,), "battery_probe_temperature_b", -1.0),
     (INPUT, 0x331E, (0xFF9C,), "ambient_temperature", -1.0),
     (DISCRETE, 0x2000, (1,), "over_temperature", 1),

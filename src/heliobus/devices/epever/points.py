@@ -105,7 +105,12 @@ REMOTE_TEMPERATURE = _celsius("remote_temperature", "Remote battery temperature 
 SYSTEM_VOLTAGE = Point("system_voltage", VOLT, "Nominal battery voltage as the charger found it", DIAGNOSTIC, low=0)
 BATTERY_VOLTAGE_B = Point("battery_voltage_b", VOLT, "Battery voltage beside the net current", DIAGNOSTIC)
 NET_BATTERY_CURRENT = Point(
-    "net_battery_current", AMPERE, "Battery current less that of the charger's own load output, + into the battery"
+    "net_battery_current",
+    AMPERE,
+    "Battery current less that of the charger's own load output, + into the battery",
+    # Its two words are not always of one moment; twice what the largest model has is no current of any.
+    low=-200,
+    high=200,
 )
 BATTERY_PROBE_TEMPERATURE_B = _celsius(
     "battery_probe_temperature_b", "Battery probe, read at another time; exactly 25.00 without a probe", DIAGNOSTIC
