@@ -151,7 +151,7 @@ WRONG: list[tuple[str, tuple[str, ...]]] = [
         ),
     ),
     (ROOF + '"a\\nb" = 5\n' + VENUS, ("[[device]] 1", "'a\\nb'", "allowed")),
-    (ROOF + "[output.mqtt]\n", ("[output]", "'mqtt'", "allowed: venus")),
+    (ROOF + "[output.kafka]\n", ("[output]", "'kafka'", "allowed: venus, mqtt, influx")),
     (ROOF + "[output.venus]\nbusses = 1\n", ("[output.venus]", "'busses'", "did you mean 'bus'", "on_bus_loss")),
     (ROOF + ROOF + "unit = true\n" + VENUS, ("[[device]] 2", "unit is true", "a whole number from 1 to 247")),
     *(

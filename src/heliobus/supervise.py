@@ -1,9 +1,11 @@
-"""Keeps a task alive: an error restarts it with back-off and one line in the log."""
+"""Keeps a task alive: an error restarts it with back-off; one that comes again is one line in the log."""
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 
+from heliobus.outputs.alone import alone
 from heliobus.outputs.output import FatalOutputError
 
 log = logging.getLogger("heliobus.supervise")
@@ -17,16 +19,22 @@ async def supervise(name: str, task: Callable[[], Awaitable[None]]) -> None:
     """Run `task` until it returns or is cancelled. FatalOutputError passes; any other exception restarts it."""
     loop = asyncio.get_running_loop()
     pause = FIRST_PAUSE
+    told = ""
     while True:
         began = loop.time()
         try:
-            await task()
+            await alone(task())
         except FatalOutputError:
             raise
-        except Exception:
+        except Exception as error:
             if loop.time() - began > CALM:
-                pause = FIRST_PAUSE
-            log.exception("%s failed; starting it again in %.0f s", name, pause)
+                pause, told = FIRST_PAUSE, ""
+            where = "".join(traceback.format_exception(error))
+            if where == told:
+                log.error("%s failed as before; starting it again in %.0f s", name, pause)
+            else:
+                log.exception("%s failed; starting it again in %.0f s", name, pause)
+            told = where
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         else:

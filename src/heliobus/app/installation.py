@@ -12,6 +12,7 @@ from heliobus.app.clock_drift import ClockDrift
 from heliobus.app.control import Controls
 from heliobus.app.known_terminal import KnownTerminal
 from heliobus.app.lock import take_lock
+from heliobus.app.outputs import Surroundings, make
 from heliobus.config import SETTINGS_DEVICE, Config, DeviceConfig, on_venus_os
 from heliobus.control.controls import points_of
 from heliobus.devices import catalog
@@ -28,6 +29,7 @@ from heliobus.model.localtime import UnknownTimeZoneError, local_time
 from heliobus.model.reading import Reading
 from heliobus.outputs.output import Output
 from heliobus.outputs.socket import NAME, SocketOutput
+from heliobus.outputs.status import Statuses
 from heliobus.outputs.venus.host import ChargerSettings, VenusOptions
 from heliobus.site import Site
 from heliobus.supervise import supervise
@@ -206,7 +208,13 @@ class Installation:
             # Beside a GX nobody starts localsettings a moment later.
             timing = Timing() if on_venus_os() else Timing(grace=0.5)
             outputs.append(VenusOutput(self, options, timing))
+        if self._lasting:
+            outputs += make(self._config.outputs, self._surroundings())
         return outputs
+
+    def _surroundings(self) -> Surroundings:
+        site = self._config.site
+        return Surroundings(site.name, site.state, self._clock, lambda: self._ledger.local, Statuses())
 
     def _start(self, config: DeviceConfig) -> None:
         driver = catalog.driver(config.driver)
@@ -296,9 +304,7 @@ class Installation:
         await self._controls.close()
         tasks = [*self._outputs, *(running.task for running in self._running.values())]
         tasks += self._buses.tasks
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _ended(tasks)
         await self._save()
 
 
@@ -337,6 +343,12 @@ async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:
     try:
         await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
+        await _ended(tasks)
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        # A second cancellation would break off what the first one has them tidy up.
+        if not task.cancelling():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)

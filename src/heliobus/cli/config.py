@@ -1,5 +1,6 @@
 """`heliobus config`: look at the config file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from heliobus.cli.problem import WrongUse
 from heliobus.cli.settings_file import when_text
 from heliobus.config.warnings import warnings
 from heliobus.model.control_options import ControlOptions
+from heliobus.model.naming import slug
 
 
 def _allowed(options: ControlOptions) -> str:
@@ -17,6 +19,27 @@ def _allowed(options: ControlOptions) -> str:
     equalize = "allowed" if options.equalize.allowed else "locked"
     top = f"to {options.top_charge.voltage:g} V" if options.top_charge else "none"
     return f"{volts}, chemistry {options.chemistry.name}, equalize {equalize}, top charge {top}"
+
+
+def _outputs(settings: config.Config) -> Iterator[str]:
+    """A line about each output but Venus. No secret is read."""
+    outputs = settings.outputs
+    if outputs.mqtt is not None:
+        mqtt = outputs.mqtt
+        found_by = f", found by Home Assistant under {mqtt.discovery}" if mqtt.discovery else ""
+        secured = ", TLS" if mqtt.encrypted else ""
+        yield f"mqtt: {mqtt.host}:{mqtt.port}{secured}, topics {mqtt.prefix}/{slug(settings.site.name)}/…{found_by}"
+    for influx in outputs.influx:
+        where = f"{influx.url} ({influx.api}), {influx.database}"
+        yield f"{influx.name}: {where}, layout {influx.layout}, every {influx.every:g} s"
+    if outputs.history is not None:
+        file = outputs.history.path or settings.site.state / "history.db"
+        yield f"history: {file}, every {outputs.history.every:g} s"
+    if outputs.files is not None:
+        places = [str(each) for each in (outputs.files.folder, outputs.files.snapshots) if each is not None]
+        yield f"files: {' and '.join(places)}"
+    if outputs.web is not None:
+        yield f"web: http://{outputs.web.host}:{outputs.web.port}/{' with /metrics' if outputs.web.metrics else ''}"
 
 
 @click.group(name="config")
@@ -53,5 +76,7 @@ def check(file: Path | None, path: Path | None) -> None:
         where = settings.venus.bus or "the session bus if there is one, else the system bus"
         extra = ", charger set up in its settings" if settings.venus.settings_charger else ""
         click.echo(f"output venus: {where}{extra}")
+    for output in _outputs(settings):
+        click.echo(f"output {output}")
     for warning in warnings(settings):
         click.echo(f"warning: {warning}")

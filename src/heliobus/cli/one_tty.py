@@ -15,6 +15,7 @@ from heliobus.app import StartError
 from heliobus.cli.daemon import connected
 from heliobus.cli.problem import Problem, WrongUse
 from heliobus.config import Config, ConfigError, DeviceConfig, SiteConfig, VenusConfig
+from heliobus.config.outputs import NONE
 from heliobus.devices import catalog
 from heliobus.outputs.output import FatalOutputError
 from heliobus.scan import Found, Options, Quiet, Report, Target, other_program, stable_path, survey
@@ -115,7 +116,7 @@ def _of_one(settings: Config, devices: tuple[DeviceConfig, ...], adapter: str) -
     profiles = tuple(each for each in settings.profiles if not each.devices or names.intersection(each.devices))
     venus = None if settings.venus is None else replace(settings.venus, settings_charger=False)
     site = replace(settings.site, state=ttys / name, first_number=first_number(ttys, name))
-    return replace(settings, site=site, devices=devices, profiles=profiles, venus=venus, totals=())
+    return replace(settings, site=site, devices=devices, profiles=profiles, venus=venus, totals=(), outputs=NONE)
 
 
 def first_number(ttys: Path, adapter: str) -> int:

@@ -11,6 +11,7 @@ import click
 from heliobus import __version__, config
 from heliobus.app import Installation, StartError
 from heliobus.cli import logs
+from heliobus.cli.lean import bring_openssl
 from heliobus.cli.problem import Problem, WrongUse
 from heliobus.config.warnings import warnings
 from heliobus.outputs.output import FatalOutputError
@@ -42,6 +43,8 @@ def command(path: Path | None, tty: str | None, verbose: bool) -> None:
         return
     try:
         settings = config.load(path)
+        if settings.outputs.encrypted:
+            bring_openssl()
         asyncio.run(_run(settings))
     except config.ConfigError as error:
         _end(WrongUse(str(error)))

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from heliobus.config import control, dates, placement, profiles
+from heliobus.config import control, dates, outputs, placement, profiles
+from heliobus.config.outputs import NONE, OutputsConfig
 from heliobus.config.table import ConfigError, Table, line
 from heliobus.config.totals import TotalConfig, totals
 from heliobus.devices import catalog
@@ -19,6 +20,7 @@ from heliobus.wire.address import FORMS, LinkAddress, LinkAddressError, parse_li
 
 __all__ = [
     "SETTINGS_DEVICE",
+    "UNNAMED",
     "Config",
     "ConfigError",
     "DeviceConfig",
@@ -36,6 +38,8 @@ VENUS_VERSION_FILE = Path("/opt/victronenergy/version")
 FILE_NAME = "heliobus.toml"
 SETTINGS_DEVICE = "charger"
 """Name of the device that is set up in the settings of a GX."""
+UNNAMED = "site"
+"""What a site is called that has no name."""
 UNCONTROLLED = ControlOptions()
 
 
@@ -91,7 +95,7 @@ class VenusConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole file. `source` names it for people."""
+    """The whole file. `source` names it for people; `outputs` are all but Venus."""
 
     source: str
     site: SiteConfig
@@ -99,6 +103,7 @@ class Config:
     venus: VenusConfig | None
     profiles: tuple[Profile, ...] = ()
     totals: tuple[TotalConfig, ...] = ()
+    outputs: OutputsConfig = NONE
 
 
 def on_venus_os() -> bool:
@@ -131,28 +136,36 @@ def parse(document: Mapping[str, object], source: str) -> Config:
     site = _site(root.table("site"))
     devices = _devices(root.tables("device"))
     output = root.table("output")
-    output.only("venus")
-    # Without any [output] table a machine with a D-Bus is taken for one that wants it served.
-    wants_venus = output.has("venus") or (not root.has("output") and _d_bus_there())
+    output.only("venus", *outputs.KEYS)
+    # A GX is always served, and without any [output] table so is every machine with a D-Bus.
+    wants_venus = output.has("venus") or on_venus_os() or (not root.has("output") and _d_bus_there())
     venus = _venus(output.table("venus"), lonely=not devices) if wants_venus else None
     if not devices and not (venus and venus.settings_charger):
         raise ConfigError(f"{source}: no [[device]] table, so there is nothing to do")
     if venus and venus.settings_charger and any(device.name == SETTINGS_DEVICE for device in devices):
         raise ConfigError(f'{source}: name is "{SETTINGS_DEVICE}", which is that of the charger in the GX settings')
-    if venus is None:
-        raise ConfigError(f"{source}: no output: there is no D-Bus here; add [output.venus] with bus = 'ADDRESS'")
+    others_wanted = outputs.outputs(output)
+    if venus is None and not others_wanted:
+        raise ConfigError(
+            f"{source}: no output: there is no D-Bus here; add [output.venus] with bus = 'ADDRESS', or one of "
+            + ", ".join(f"[output.{each}]" for each in outputs.KEYS)
+        )
     names = [device.name for device in devices]
-    if venus.settings_charger:
+    if venus and venus.settings_charger:
         names.append(SETTINGS_DEVICE)
     others = {device.name for device in devices if _role(device) is not Role.SOLAR_CHARGER}
     chargers = [name for name in names if name not in others]
+    sums = totals(root.tables("total"), chargers, names)
+    if others_wanted.mqtt is not None:
+        outputs.check_topics(source, [*names, *(each.name for each in sums)])
     return Config(
         source,
         site,
         devices,
         venus,
         profiles.profiles(root.table("profile"), names),
-        totals(root.tables("total"), chargers, names),
+        sums,
+        others_wanted,
     )
 
 
@@ -190,7 +203,7 @@ def _site(table: Table) -> SiteConfig:
             raise table.error("timezone", zone, f"a name like Europe/Oslo ({error})") from None
     state = table.text("state", "")
     place = _directory(table, state) if state else default_state()
-    return SiteConfig(table.text("name", "site"), zone or None, place, dates.seasons(table))
+    return SiteConfig(table.text("name", UNNAMED), zone or None, place, dates.seasons(table))
 
 
 def _directory(table: Table, state: str) -> Path:

@@ -1,9 +1,11 @@
 """A table of the config that knows where it stands: errors name file, table, key, what was found, what is allowed."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 
 A_LEAP_YEAR = "2024"
 DATES = '"12-01" for every year, or "2026-12-01"'
@@ -81,6 +83,45 @@ class Table:
         if not isinstance(value, str):
             raise self.error(key, value, allowed)
         return value
+
+    def hidden_text(self, key: str) -> str:
+        """A text that no error may show; empty if it is not there."""
+        value = self._content.get(key, "")
+        if not isinstance(value, str):
+            raise ConfigError(f"{self.where()}: {key} is not what it has to be; allowed: a text in quotes")
+        return value
+
+    def matching(self, key: str, default: str, pattern: str, allowed: str) -> str:
+        """A text that all of `pattern` matches."""
+        value = self.text(key, default, allowed)
+        if not re.fullmatch(pattern, value):
+            raise self.error(key, value, allowed)
+        return value
+
+    def path(self, key: str) -> Path | None:
+        """A path, with ~ and environment variables filled in; None if it is not there."""
+        if not self.has(key):
+            return None
+        text = self.text(key, "")
+        try:
+            path = Path(os.path.expandvars(text)).expanduser()
+            possible = bool(text) and b"\0" not in os.fsencode(path)
+        except (RuntimeError, ValueError):
+            possible = False
+        if not possible:
+            raise self.error(key, text, "a path")
+        return path
+
+    def pairs(self, key: str) -> dict[str, str]:
+        """A table of texts by name; empty if it is not there."""
+        inner = self.table(key)
+        return {str(name): inner.text(name, "") for name in inner.names()}
+
+    def one_or_more(self, key: str) -> list["Table"]:
+        """A table, or an array of them; none if it is not there."""
+        if isinstance(self._content.get(key), Mapping):
+            return [self.table(key)]
+        return self.tables(key)
 
     def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
         """One of the allowed texts."""
