@@ -16,6 +16,7 @@ from heliobus.outputs.venus.leaf import Leaf
 from heliobus.outputs.venus.paths import ROLE_PATHS, STATISTICS, camel_case
 from heliobus.outputs.venus.paths_identity import PRODUCT_IDS, firmware_number, product_name
 from heliobus.outputs.venus.stored_item import acceptable_name
+from heliobus.outputs.venus.variant import entry as entry_of
 from venus_site import charger
 
 VALUES = st.one_of(st.none(), st.integers(), st.floats(), st.text(st.characters()), st.booleans())
@@ -25,7 +26,7 @@ VALUES = st.one_of(st.none(), st.integers(), st.floats(), st.text(st.characters(
 def test_whatever_comes_can_travel_and_keeps_the_type_of_the_path(kind: Kind, value: Value) -> None:
     item = Item("/X", kind)
     item.take(value)
-    entry = item.entry()
+    entry = entry_of(item)
     allowed = {"d": ("d",), "i": ("i", "x"), "s": ("s",), "as": ("as",)}[kind]
     assert entry["Value"].signature in (*allowed, "ai")
     message = Message.new_signal("/", "a.b", "C", "a{sa{sv}}", [{"/X": entry}])

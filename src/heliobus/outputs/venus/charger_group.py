@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from heliobus.outputs.venus.settings import Setting, SettingValue
+from heliobus.outputs.venus.setting import Setting, SettingValue
 
 GROUP = "/Settings/TristarMPPT/"
 

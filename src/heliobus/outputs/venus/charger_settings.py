@@ -7,7 +7,7 @@ from functools import partial
 from heliobus.outputs.venus.charger_control_settings import CONTROL_SETTINGS, control_of
 from heliobus.outputs.venus.charger_group import GROUP, Stored, setting
 from heliobus.outputs.venus.host import ChargerSettings, VenusHost
-from heliobus.outputs.venus.settings import Settings, SettingValue
+from heliobus.outputs.venus.setting import Keeping, SettingValue
 
 DRIVER = "morningstar-tristar-mppt"
 
@@ -34,7 +34,7 @@ class ChargerFollower:
         self._placed: ChargerSettings | None = None
         self._started = False
 
-    def follow(self, settings: Settings) -> None:
+    def follow(self, settings: Keeping) -> None:
         """Follow all settings of the charger in `settings`."""
         for each in SETTINGS:
             settings.follow(each, partial(self._told, each.path))

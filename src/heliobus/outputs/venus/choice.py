@@ -7,7 +7,7 @@ changes.
 from collections.abc import Callable, Collection
 
 from heliobus.outputs.venus.item import ACCEPTED, REFUSED
-from heliobus.outputs.venus.settings import Setting, Settings, SettingValue
+from heliobus.outputs.venus.setting import Keeping, Setting, SettingValue
 
 NO_WORD, NO_NUMBER = "", -1
 
@@ -20,7 +20,7 @@ class Choice:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Keeping,
         path: str,
         configured: int | str,
         allowed: Collection[int | str],

@@ -1,4 +1,4 @@
-"""Commands that came by the D-Bus and are on their way to their devices. They outlive services and connections."""
+"""Commands written to paths, on their way to their devices. They outlive services and connections."""
 
 import asyncio
 import logging
@@ -36,8 +36,9 @@ class _Said:
 class Commands:
     """Makes commands of what was written, owns their tasks, and says in the log what did not work."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, origin: str = ORIGIN) -> None:
         self._site = site
+        self._origin = origin
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._under_way: Counter[Target] = Counter()
         self._last: dict[Target, Value] = {}
@@ -49,7 +50,7 @@ class Commands:
 
     def give(self, device: str, control: Control, value: Value, ended: Callable[[Outcome | None], None]) -> int:
         """Start the command, or refuse it; returns at once. `ended` gets its outcome, None if there is none."""
-        command = Command(device, control.point.name, value, ORIGIN)
+        command = Command(device, control.point.name, value, self._origin)
         target = (device, command.point)
         why = self._site.refusal(command)
         if why is None and self._under_way[target] >= MOST_WAITING:

@@ -11,7 +11,7 @@ from heliobus.model.command import Control, ControlKind, Done, Outcome
 from heliobus.model.point import Value
 from heliobus.outputs.venus.commands import Commands
 from heliobus.outputs.venus.item import ACCEPTED, REFUSED, Item, Kind
-from heliobus.outputs.venus.service import BusItemService
+from heliobus.outputs.venus.items import Items
 
 RESTING: dict[ControlKind, Value] = {ControlKind.BUTTON: 0, ControlKind.TEXT: ""}
 """What paths show that have no state of their own; writing it asks for nothing."""
@@ -70,7 +70,7 @@ def _list(numbers: Mapping[int, int]) -> str:
 class ControlItems:
     """The items of one service that command its device. `wake` has the service send what is to be told."""
 
-    def __init__(self, service: BusItemService, device: str, commands: Commands, wake: Callable[[], None]) -> None:
+    def __init__(self, service: Items, device: str, commands: Commands, wake: Callable[[], None]) -> None:
         self._service = service
         self._device = device
         self._commands = commands

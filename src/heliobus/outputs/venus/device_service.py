@@ -9,7 +9,8 @@ from heliobus.outputs.venus.face import Face, Tree
 from heliobus.outputs.venus.instance import DeviceInstance, Instances
 from heliobus.outputs.venus.item import Item
 from heliobus.outputs.venus.service import BusItemService
-from heliobus.outputs.venus.settings import Setting, Settings
+from heliobus.outputs.venus.setting import Setting
+from heliobus.outputs.venus.settings import Settings
 from heliobus.outputs.venus.stored_item import StoredItem, acceptable_name
 
 

@@ -12,10 +12,10 @@ from heliobus.outputs.venus.control_items import RESTING, ControlItems, Wanted, 
 from heliobus.outputs.venus.face import connected
 from heliobus.outputs.venus.history import History
 from heliobus.outputs.venus.item import Item, Kind, fitting
+from heliobus.outputs.venus.items import Items
 from heliobus.outputs.venus.leaf import Leaf
 from heliobus.outputs.venus.paths import ROLE_PATHS, STATISTICS, camel_case, own_path
 from heliobus.outputs.venus.paths_identity import IDENTITY
-from heliobus.outputs.venus.service import BusItemService
 
 KINDS: dict[PointKind, Kind] = {
     PointKind.NUMBER: "d",
@@ -52,7 +52,7 @@ class DeviceTree:
 
     def __init__(
         self,
-        service: BusItemService,
+        service: Items,
         device: Device,
         hidden: frozenset[str] = frozenset(),
         controls: ControlItems | None = None,

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from heliobus.model.device import Device
 from heliobus.model.reading import Health, Reading
-from heliobus.outputs.venus.service import BusItemService
-from heliobus.outputs.venus.settings import Settings
+from heliobus.outputs.venus.items import Items
+from heliobus.outputs.venus.setting import Keeping
 
 
 class Tree(Protocol):
@@ -21,7 +21,7 @@ class Tree(Protocol):
         """Follow no setting any more."""
 
 
-MakeTree = Callable[[BusItemService, Settings, Callable[[], None]], Tree]
+MakeTree = Callable[[Items, Keeping, Callable[[], None]], Tree]
 """Puts the tree into a service; it calls the last argument when there is something to send."""
 
 

@@ -8,12 +8,12 @@ from heliobus.outputs.venus.commands import Commands
 from heliobus.outputs.venus.control_items import ControlItems
 from heliobus.outputs.venus.device_tree import DeviceTree
 from heliobus.outputs.venus.face import Face, Tree, service_name
+from heliobus.outputs.venus.items import Items
 from heliobus.outputs.venus.meter_tree import MeterTree
 from heliobus.outputs.venus.paths import ROLE_PATHS
 from heliobus.outputs.venus.paths_identity import FIRMWARE
 from heliobus.outputs.venus.role_choice import RoleChoice
-from heliobus.outputs.venus.service import BusItemService
-from heliobus.outputs.venus.settings import Settings
+from heliobus.outputs.venus.setting import Keeping
 from heliobus.outputs.venus.switch_tree import SwitchTree
 
 STEERED = "remote_charge_voltage"
@@ -27,7 +27,7 @@ def role_face(device: Device, hidden: frozenset[str], commands: Commands, roles:
         hidden |= {FIRMWARE}
     paths = ROLE_PATHS[device.role]
 
-    def tree(service: BusItemService, settings: Settings, wake: Callable[[], None]) -> Tree:
+    def tree(service: Items, settings: Keeping, wake: Callable[[], None]) -> Tree:
         plain = DeviceTree(service, device, hidden, ControlItems(service, device.name, commands, wake))
         if roles is None and not paths.positions and not paths.refresh_time:
             return plain
@@ -44,7 +44,7 @@ def companion_face(device: Device, commands: Commands) -> Face | None:
         return None
     key = f"{device.key}_switch"
 
-    def tree(service: BusItemService, settings: Settings, wake: Callable[[], None]) -> Tree:
+    def tree(service: Items, settings: Keeping, wake: Callable[[], None]) -> Tree:
         return SwitchTree(service, device, ControlItems(service, device.name, commands, wake), key, settings, wake)
 
     first = switch_tree.FIRST_INSTANCE

@@ -7,7 +7,7 @@ from heliobus.model.day import Day, Days
 from heliobus.model.point import Value
 from heliobus.model.vocabulary import CHARGER_ERRORS
 from heliobus.outputs.venus.item import Item, Kind
-from heliobus.outputs.venus.service import BusItemService
+from heliobus.outputs.venus.items import Items
 
 DAYS = 31
 ERRORS = 4
@@ -63,7 +63,7 @@ class History:
     What the load output took is known of today only: whoever knows it feeds `consumption_today`.
     """
 
-    def __init__(self, service: BusItemService, measured: frozenset[str]) -> None:
+    def __init__(self, service: Items, measured: frozenset[str]) -> None:
         self._service = service
         self._days: Days = ()
         add = service.add

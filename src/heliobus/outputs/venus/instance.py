@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from heliobus.outputs.venus.face import Face
-from heliobus.outputs.venus.settings import Setting, Settings, SettingValue
+from heliobus.outputs.venus.setting import Keeping, Setting, SettingValue
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Instances:
 class DeviceInstance:
     """The instance of one service: `number` is in use, `wanted` is what localsettings says, None if it says nothing."""
 
-    def __init__(self, face: Face, settings: Settings, instances: Instances, changed: Callable[[], None]) -> None:
+    def __init__(self, face: Face, settings: Keeping, instances: Instances, changed: Callable[[], None]) -> None:
         self.number = 0
         self.wanted: int | None = None
         self._class = face.service_class

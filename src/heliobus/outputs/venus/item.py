@@ -1,11 +1,11 @@
-"""A leaf of a service's tree: one value of one D-Bus type, with its text. Source: venus.md §1.1 and §1.2."""
+"""A leaf of a service's tree: one value of one D-Bus type, with its text. Source: venus.md §1.1 and §1.2.
+
+Nothing here needs a D-Bus: the same leaves go to MQTT and to databases.
+"""
 
 import math
 from collections.abc import Callable
 from typing import Literal
-
-from dbus_fast import Variant
-from dbus_fast.signature import get_signature_tree
 
 from heliobus.model.point import Value
 
@@ -19,15 +19,8 @@ ACCEPTED = 0
 NOT_WRITEABLE = 1
 REFUSED = 2
 
-INVALID = Variant("ai", [])
 INVALID_TEXT = "---"
 _LARGEST = 1e300
-
-_DOUBLE = get_signature_tree("d")
-_INT32 = get_signature_tree("i")
-_INT64 = get_signature_tree("x")
-_STRING = get_signature_tree("s")
-_WORDS = get_signature_tree("as")
 
 
 class Item:
@@ -59,23 +52,14 @@ class Item:
         self.text = INVALID_TEXT if value is None else clean(self.shown(value))
         return True
 
-    def variant(self) -> Variant:
-        """The value as it travels."""
-        value = self.value
-        if value is None:
-            return INVALID
-        if self.kind == "d":
-            return Variant(_DOUBLE, value, False)
-        if self.kind == "s":
-            return Variant(_STRING, value, False)
-        if self.kind == "as":
-            return Variant(_WORDS, str(value).split(","), False)
-        narrow = -(2**31) <= value < 2**31  # type: ignore[operator]
-        return Variant(_INT32 if narrow else _INT64, value, False)
-
-    def entry(self) -> dict[str, Variant]:
-        """Value and text as `GetItems` and `ItemsChanged` carry them."""
-        return {"Value": self.variant(), "Text": Variant(_STRING, self.text, False)}
+    def written(self, value: object) -> int:
+        """Somebody wrote `value`. Returns ACCEPTED, NOT_WRITEABLE or REFUSED."""
+        if self.write is None:
+            return NOT_WRITEABLE
+        # A bool equals 1 in Python, but not on the bus.
+        if not self.every_write and type(value) is type(self.value) and value == self.value:
+            return ACCEPTED
+        return self.write(value)
 
 
 def fitting(kind: Kind, value: Value) -> Value:

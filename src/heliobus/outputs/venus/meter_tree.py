@@ -10,10 +10,10 @@ from heliobus.model.reading import Reading
 from heliobus.outputs.venus.choice import Choice
 from heliobus.outputs.venus.face import Tree, connected
 from heliobus.outputs.venus.item import Item
+from heliobus.outputs.venus.items import Items
 from heliobus.outputs.venus.paths import ROLE_PATHS
 from heliobus.outputs.venus.role_choice import RoleChoice
-from heliobus.outputs.venus.service import BusItemService
-from heliobus.outputs.venus.settings import Settings
+from heliobus.outputs.venus.setting import Keeping
 
 SMOOTHING = 0.2
 NOTABLE = 0.2
@@ -26,9 +26,9 @@ class MeterTree:
     def __init__(
         self,
         tree: Tree,
-        service: BusItemService,
+        service: Items,
         device: Device,
-        settings: Settings,
+        settings: Keeping,
         wake: Callable[[], None],
         roles: RoleChoice | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class MeterTree:
         if self._position is not None:
             self._position.close()
 
-    def _add_position(self, device: Device, settings: Settings) -> None:
+    def _add_position(self, device: Device, settings: Keeping) -> None:
         positions = ROLE_PATHS[device.role].positions
         words = {number: position.value for position, number in positions.items()}
         item = self._service.add(Item("/Position", "i", partial(_word, words)))
@@ -66,19 +66,21 @@ class MeterTree:
         path = f"/Settings/Devices/{device.key}/{device.role.value}/Position"
 
         def told() -> None:
-            self._service.set(item, position.value)
-            self._wake()
+            # A choice that is known at once is told before there is a position.
+            if self._position is not None:
+                self._service.set(item, self._position.value)
+                self._wake()
 
-        position = self._position = Choice(settings, path, configured, tuple(words), told)
-        item.write = position.write
-        self._service.set(item, configured)
+        self._position = Choice(settings, path, configured, tuple(words), told)
+        item.write = self._position.write
+        self._service.set(item, self._position.value)
         self._service.set(self._service.add(Item("/PositionIsAdjustable", "i")), 1)
 
 
 class _Renewal:
     """`/RefreshTime`: milliseconds from one reading to the next, smoothed."""
 
-    def __init__(self, service: BusItemService) -> None:
+    def __init__(self, service: Items) -> None:
         self._service = service
         self._item = service.add(Item("/RefreshTime", "i", lambda value: f"{value} ms"))
         self._last: float | None = None

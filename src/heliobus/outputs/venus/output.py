@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from heliobus.model.device import Device
 from heliobus.model.reading import Reading
+from heliobus.outputs.alone import alone
 from heliobus.outputs.output import FatalOutputError
 from heliobus.outputs.venus.charger_settings import ChargerFollower
 from heliobus.outputs.venus.commands import Commands
@@ -17,8 +18,10 @@ from heliobus.outputs.venus.host import ChargerSettings, VenusHost, VenusOptions
 from heliobus.outputs.venus.instance import Instances
 from heliobus.outputs.venus.paths import ROLE_PATHS
 from heliobus.outputs.venus.paths_identity import FIRMWARE
-from heliobus.outputs.venus.role_choice import RoleChoice, RoleService, allowed_roles
-from heliobus.outputs.venus.settings import Setting, Settings, SettingValue
+from heliobus.outputs.venus.role_choice import RoleChoice, allowed_roles
+from heliobus.outputs.venus.role_service import RoleService
+from heliobus.outputs.venus.setting import Setting, SettingValue
+from heliobus.outputs.venus.settings import Settings
 from heliobus.site import Mailbox, Site, Update
 
 __all__ = ["ChargerSettings", "Timing", "VenusHost", "VenusOptions", "VenusOutput"]
@@ -62,7 +65,7 @@ class VenusOutput:
                     log.info("the D-Bus is back")
                     lost, wait = False, self._timing.retry
                 self._follow(settings)
-                await session.serve()
+                await alone(session.serve())
             except BusLostError as error:
                 if self._options.exit_on_bus_loss:
                     raise FatalOutputError(f"the D-Bus is gone: {error}") from error

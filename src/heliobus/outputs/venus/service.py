@@ -11,7 +11,8 @@ from dbus_fast.signature import get_signature_tree
 from heliobus.model.point import Value
 from heliobus.outputs.output import FatalOutputError
 from heliobus.outputs.venus.connection import CallError, Connection
-from heliobus.outputs.venus.item import ACCEPTED, NOT_WRITEABLE, Item
+from heliobus.outputs.venus.item import Item
+from heliobus.outputs.venus.variant import entry, variant
 
 BUS_ITEM = "com.victronenergy.BusItem"
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
@@ -86,7 +87,7 @@ class BusItemService:
         changed, self._changed = self._changed, {}
         if not changed or not self._claimed:
             return False
-        items = {path: item.entry() for path, item in changed.items()}
+        items = {path: entry(item) for path, item in changed.items()}
         sent = self._connection.send(
             Message(
                 message_type=MessageType.SIGNAL,
@@ -168,9 +169,9 @@ class BusItemService:
         start = len(path.rstrip("/")) + 1
         match message.member:
             case "GetItems" if path == "/":
-                return "a{sa{sv}}", {item.path: item.entry() for item in below}
+                return "a{sa{sv}}", {item.path: entry(item) for item in below}
             case "GetValue":
-                return "v", Variant("a{sv}", {item.path[start:]: item.variant() for item in below})
+                return "v", Variant("a{sv}", {item.path[start:]: variant(item) for item in below})
             case "GetText":
                 return "v", Variant("a{ss}", {item.path[start:]: item.text for item in below})
         raise _NoSuchError("UnknownMethod", f"{path} has no method {message.member}")
@@ -191,22 +192,13 @@ class BusItemService:
 def _call_leaf(item: Item, message: Message) -> tuple[str, object]:
     match message.member, message.signature:
         case "GetValue", _:
-            return "v", item.variant()
+            return "v", variant(item)
         case "GetText", _:
             return "s", item.text
         case "GetDescription", _:
             return "s", item.doc
         case "SetValue", "v":
-            return "i", _write(item, message.body[0].value)
+            return "i", item.written(message.body[0].value)
         case "SetValue", signature:
             raise _NoSuchError("InvalidArgs", f"SetValue takes a variant, not {signature!r}")
     raise _NoSuchError("UnknownMethod", f"{item.path} has no method {message.member}")
-
-
-def _write(item: Item, value: object) -> int:
-    if item.write is None:
-        return NOT_WRITEABLE
-    # A bool equals 1 in Python, but not on the bus.
-    if not item.every_write and type(value) is type(item.value) and value == item.value:
-        return ACCEPTED
-    return item.write(value)

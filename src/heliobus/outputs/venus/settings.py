@@ -6,13 +6,13 @@ Source: venus.md §4.1. Without localsettings every setting simply stays unknown
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from dbus_fast import Message, MessageType, Variant
 
 from heliobus.outputs.venus.connection import ANSWER_TIME, DAEMON, CallError, Connection
+from heliobus.outputs.venus.setting import Setting, SettingValue, Told
 
 SETTINGS = "com.victronenergy.settings"
 SETTINGS_INTERFACE = "com.victronenergy.Settings"
@@ -24,25 +24,7 @@ RULES = (
     f"type='signal',sender='{DAEMON}',member='NameOwnerChanged',arg0='{SETTINGS}'",
 )
 
-SettingValue = int | float | str
-Told = Callable[[SettingValue], None]
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A setting under `/Settings`. `default` None means that it belongs to somebody else and is only followed.
-
-    `low` and `high` bound a number; both 0 means no bounds. With `always_told` the default is told if localsettings
-    refuses the setting, as it does when another program left one of another type.
-    """
-
-    path: str
-    default: SettingValue | None
-    low: float = 0
-    high: float = 0
-    always_told: bool = False
 
 
 @dataclass(slots=True)

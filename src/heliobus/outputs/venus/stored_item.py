@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from heliobus.outputs.venus.item import ACCEPTED, REFUSED, Item
-from heliobus.outputs.venus.service import BusItemService
-from heliobus.outputs.venus.settings import Setting, Settings, SettingValue
+from heliobus.outputs.venus.items import Items
+from heliobus.outputs.venus.setting import Keeping, Setting, SettingValue
 
 LONGEST_NAME = 64
 
@@ -18,10 +18,10 @@ class StoredItem:
 
     def __init__(
         self,
-        service: BusItemService,
+        service: Items,
         item: Item,
         setting: Setting,
-        settings: Settings,
+        settings: Keeping,
         acceptable: Callable[[object], bool],
         wake: Callable[[], None],
         *,
@@ -66,4 +66,5 @@ def acceptable_name(value: object, longest: int = LONGEST_NAME) -> bool:
     """Whether `value` may name something: a text, not too long, no control characters. Empty takes the name away."""
     if not isinstance(value, str) or len(value) > longest:
         return False
-    return not any(char < " " or "\x7f" <= char <= "\x9f" for char in value)
+    # JSON may bring half of a surrogate pair, which no file can keep.
+    return not any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in value)

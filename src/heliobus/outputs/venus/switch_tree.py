@@ -16,6 +16,7 @@ from heliobus.model.vocabulary import VOCABULARY
 from heliobus.outputs.venus.control_items import ControlItems, wanted
 from heliobus.outputs.venus.face import connected
 from heliobus.outputs.venus.item import Item
+from heliobus.outputs.venus.items import Items
 from heliobus.outputs.venus.leaf import Constant
 from heliobus.outputs.venus.output_status import (
     DISABLED,
@@ -26,8 +27,7 @@ from heliobus.outputs.venus.output_status import (
     on_or_off,
 )
 from heliobus.outputs.venus.paths_identity import IDENTITY, product_name
-from heliobus.outputs.venus.service import BusItemService
-from heliobus.outputs.venus.settings import Setting, Settings
+from heliobus.outputs.venus.setting import Keeping, Setting
 from heliobus.outputs.venus.stored_item import StoredItem, acceptable_name
 
 SERVICE_CLASS = "switch"
@@ -104,11 +104,11 @@ class SwitchTree:
 
     def __init__(
         self,
-        service: BusItemService,
+        service: Items,
         device: Device,
         controls: ControlItems,
         key: str,
-        settings: Settings,
+        settings: Keeping,
         wake: Callable[[], None],
     ) -> None:
         self._service = service
@@ -142,11 +142,11 @@ class _SwitchableOutput:
 
     def __init__(
         self,
-        service: BusItemService,
+        service: Items,
         control: Control,
         controls: ControlItems,
         group: str,
-        settings: Settings,
+        settings: Keeping,
         wake: Callable[[], None],
     ) -> None:
         self._service = service
