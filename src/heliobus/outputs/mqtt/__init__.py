@@ -1,0 +1,1 @@
+"""Values and commands over MQTT, for Home Assistant and anybody else."""

@@ -1,0 +1,1 @@
+"""Home Assistant's MQTT discovery, device-based: it finds every device by itself."""
