@@ -1,0 +1,1 @@
+"""Samples into databases that take the InfluxDB line protocol."""
