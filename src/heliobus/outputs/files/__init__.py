@@ -1,0 +1,1 @@
+"""Values in files: a row per device and moment, and the newest values for scripts."""

@@ -1,0 +1,1 @@
+"""What Prometheus scrapes: names, families and the two text formats."""

@@ -1,0 +1,1 @@
+"""The HTTP server: pages for people, health and metrics for programs."""
