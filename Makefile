@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 demo: .venv/.ready
 	.venv/bin/heliobus demo
 
-test: .venv/.ready
+test: .venv/.ready .venv/.servers
 	$(PYTHON) -m pytest -q
 
 check: .venv/.ready
@@ -15,15 +15,23 @@ check: .venv/.ready
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 	$(PYTHON) scripts/make_docs.py --check
+	$(PYTHON) scripts/make_contract.py --check
+	$(PYTHON) scripts/make_dashboards.py --check
 
 bench: .venv/.ready
 	$(PYTHON) benchmarks/run.py
 
 docs: .venv/.ready
 	$(PYTHON) scripts/make_docs.py
+	$(PYTHON) scripts/make_contract.py
+	$(PYTHON) scripts/make_dashboards.py
 
 .venv/.ready: requirements.lock pyproject.toml scripts/setup
 	scripts/setup
+
+.venv/.servers: scripts/setup_servers .venv/.ready
+	scripts/setup_servers
+	touch $@
 
 # Needs uv: pip install uv
 lock:

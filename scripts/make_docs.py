@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from generated import keep
+
 from heliobus.control.controls import controls_of, points_of
 from heliobus.devices import catalog
 from heliobus.devices.driver import Driver
@@ -20,14 +22,7 @@ IN_RAM, IN_EEPROM, STORED = "RAM", "EEPROM", "stored"
 
 def main() -> int:
     """0 when the file is as it should be, after writing it or without need."""
-    text = _devices()
-    if "--check" in sys.argv:
-        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
-            return 0
-        print(f"{TARGET.name} is out of date: run make docs", file=sys.stderr)
-        return 1
-    TARGET.write_text(text, encoding="utf-8")
-    return 0
+    return keep(TARGET, _devices())
 
 
 def _devices() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from heliobus.cli import sim_serial
+from heliobus.cli import sim_fleet, sim_serial
 from heliobus.cli.problem import WrongUse
 from heliobus.cli.sim_serving import serve
 from heliobus.sim.capture import SimCapture
@@ -24,6 +24,7 @@ def command() -> None:
 command.add_command(sim_serial.tracer)
 command.add_command(sim_serial.pzem)
 command.add_command(sim_serial.line)
+command.add_command(sim_fleet.fleet)
 
 
 @command.command()
