@@ -158,3 +158,30 @@ def test_an_answer_in_two_parts_round_the_timeout():
             assert await bus.ask(1, ReadRegisters(20, 4), timing=TIMING) == values_at(20, 4)
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_what_is_owed_on_a_line_of_ones_own_wakes_nobody(others):
+    """Only where somebody else may want the line is it looked for him all the time that a lost answer is waited for."""
+    reads = 0
+
+    async def main():
+        nonlocal reads
+        bus, link = rtu_bus(lambda frame: [] if frame[0] == 1 else [(0.02, rtu_answer(frame))], silence=0.004)
+        read = link.read
+
+        async def counted(timeout):
+            nonlocal reads
+            reads += 1
+            return await read(timeout)
+
+        link.read = counted
+        async with running(bus):
+            if others:
+                await bus.ask(2, ReadRegisters(10, 4), timing=TIMING)
+            for _ in range(2):
+                with pytest.raises(NoAnswer):
+                    await bus.ask(1, ReadRegisters(10, 4), timing=TIMING)
+
+    run_virtual(main())
+    assert (reads > 20) is others

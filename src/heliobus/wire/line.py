@@ -217,10 +217,12 @@ class Line:
         loop = asyncio.get_running_loop()
         now = loop.time()
         until = now + timeout
+        # Where nobody else is asked nobody is looked for: that would wake an idle core 200 times a second.
+        pause = _SLICE if len(self._statistics.units) > 1 or self._contested(unit) else inf
         while True:
             if now >= yield_at and self._contested(unit):
                 raise _Left
-            step = min(until, max(yield_at, now + _SLICE))
+            step = min(until, max(yield_at, now + pause))
             try:
                 return self._take(await self._link.read(step - now))
             except TimeoutError:
