@@ -15,11 +15,16 @@ from pathlib import Path
 
 import dbus_fast
 
+import brokers
 import controlled
 import cpu_per_cycle
 import fleet
+import fleet_store
+import history
 import line
 import micro
+import outbox
+import outputs
 import resident
 import start_up
 from figure import Figure, Plan
@@ -32,6 +37,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     "control": controlled.measure,
     "fleet": fleet.measure,
     "line": line.measure,
+    "outputs": outputs.measure,
+    "brokers": brokers.measure,
+    "fleet-store": fleet_store.measure,
+    "outbox": outbox.measure,
+    "history": history.measure,
     "start": start_up.measure,
     "micro": micro.measure,
 }
