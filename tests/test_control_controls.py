@@ -15,7 +15,7 @@ from heliobus.control.audit import Audit, read
 from heliobus.control.controls import NO_PROFILES, NO_TOP_CHARGE, controls_of, equalize_lock, highest_voltage
 from heliobus.control.plant import Plant
 from heliobus.control.preview import coil_change, limit_changes
-from heliobus.control.recorder import REPEATED, Recorder
+from heliobus.control.recorder import LONGEST_WORDS, REPEATED, Recorder
 from heliobus.control.wanted import is_setting, wanted
 from heliobus.devices import catalog
 from heliobus.devices.morningstar import writes as w
@@ -270,6 +270,15 @@ def test_every_outcome_is_on_disk_and_the_last_one_in_words(tmp_path: Path) -> N
 
     on_rig(work)
     assert [result for _, _, result in records(tmp_path)] == ["done", "refused", "failed"]
+
+
+def test_the_last_one_in_words_is_short_however_much_was_sent(tmp_path: Path) -> None:
+    async def work(rig: Rig, plant: Plant) -> None:
+        recorder = Recorder(plant, Audit(tmp_path))
+        await recorder.record(ask("x" * 16_000), 1, Refused("takes 0 or 1, not " + "x" * 16_000))
+        assert (len(recorder.last), recorder.last[-1]) == (LONGEST_WORDS, "…")
+
+    on_rig(work)
 
 
 def test_an_insistent_refusal_is_recorded_once_a_minute(tmp_path: Path) -> None:

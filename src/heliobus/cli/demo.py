@@ -1,4 +1,4 @@
-"""`heliobus demo`: a simulated cabin, two TriStar MPPT on Ethernet and an RS-485 line, served to a D-Bus of its own."""
+"""`heliobus demo`: a simulated cabin, chargers on Ethernet and an RS-485 line, with a D-Bus and a broker of its own."""
 
 import asyncio
 import signal
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from heliobus.app import Installation
+from heliobus.app import Installation, StartError
 from heliobus.cli import logs
+from heliobus.cli.private_broker import free_port, private_broker
 from heliobus.cli.private_bus import private_bus
 from heliobus.cli.problem import Problem
 from heliobus.config import load
@@ -91,6 +92,17 @@ float_voltage = 27.0
 
 [output.venus]
 bus = "{bus}"
+
+[output.history]
+every = "1s"
+commit = "1s"
+
+[output.web]
+listen = "127.0.0.1:{web}"
+"""
+MQTT = """
+[output.mqtt]
+broker = "mqtt://127.0.0.1:{broker}"
 """
 SERVICE = "com.victronenergy.solarcharger.tristar_0"
 
@@ -105,6 +117,8 @@ class _Cabin:
     clock: FastClock
     speed: float
     config: Path
+    web: int
+    broker: int | None
 
 
 @click.command(name="demo")
@@ -127,7 +141,7 @@ def command(speed: float, seconds: float | None, plain: bool, verbose: bool) -> 
         raise Problem("the demo's screen needs rich: pip install 'heliobus[terminal]'") from None
     try:
         asyncio.run(_demo(speed, seconds, plain or not sys.stdout.isatty()))
-    except FatalOutputError as error:
+    except (StartError, FatalOutputError) as error:
         raise Problem(str(error)) from None
 
 
@@ -156,6 +170,7 @@ async def _cabin(speed: float) -> AsyncIterator[_Cabin]:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="heliobus-"))
         bus = await stack.enter_async_context(private_bus())
+        broker = await stack.enter_async_context(private_broker())
         if bus is not None:
             settings = LocalSettings(bus)
             await settings.start()
@@ -189,9 +204,11 @@ async def _cabin(speed: float) -> AsyncIterator[_Cabin]:
         clock = FastClock(speed, morning.timestamp(), SystemClock())
         path = Path(folder) / "heliobus.toml"
         # Without a daemon nothing is served, but the file must name an output.
-        path.write_text(CONFIG.format(state=folder, port=server.port, tty=line.path, bus=bus or "none"))
+        web = free_port()
+        text = CONFIG.format(state=folder, port=server.port, tty=line.path, bus=bus or "none", web=web)
+        path.write_text(text if broker is None else text + MQTT.format(broker=broker))
         config = load(path) if bus else replace(load(path), venus=None)
-        yield _Cabin(Installation(config, clock=clock), server, bus, clock, speed, path)
+        yield _Cabin(Installation(config, clock=clock), server, bus, clock, speed, path, web, broker)
 
 
 def _notes(cabin: _Cabin) -> list[str]:
@@ -204,6 +221,12 @@ def _notes(cabin: _Cabin) -> list[str]:
             f"D-Bus: {cabin.bus}",
             "Look:  " + look_command(cabin.bus),
         ]
+    if cabin.broker is None:
+        lines.append("No mosquitto is installed, so nothing goes over MQTT: apt-get install mosquitto")
+    else:
+        lines.append(f"MQTT:  mosquitto_sub -p {cabin.broker} -t 'heliobus/#' -v   (of the package mosquitto-clients)")
+    lines.append(f"Page:  http://127.0.0.1:{cabin.web}/metrics   (for Prometheus)")
+    lines.append(f"Past:  {sys.argv[0]} history -c {cabin.config} roof pv_power --every 1m")
     lines.append(f"Read:  {sys.argv[0]} read -c {cabin.config} roof --json   (or barn)")
     lines.append(
         f"Steer: {sys.argv[0]} set -c {cabin.config} roof charge_current_limit 10   (set roof lists what else)"

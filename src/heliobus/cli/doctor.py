@@ -18,7 +18,7 @@ from heliobus.config import Config, ConfigError, DeviceConfig
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The config file.")
 @click.option("-v", "--verbose", is_flag=True, help="Log everything.")
 def command(device: str | None, unit: int | None, path: Path | None, verbose: bool) -> None:
-    """Look at the config, this machine and all devices, or DEVICE: a name in the config, or DRIVER@LINK.
+    """Look at the config, this machine, the outputs and all devices, or DEVICE: a name in the config, or DRIVER@LINK.
 
     Each line says ok, warning or problem, what was seen and what to do. Nothing is written. While the daemon runs it
     is asked in place of its devices. The exit code is 0 if there is no problem, else 1.
@@ -61,6 +61,11 @@ async def _findings(device: str | None, unit: int | None, path: Path | None) -> 
     yield finding
     if settings.venus is not None:
         yield await doctor_machine.d_bus(settings.venus, served=served)
+    if device is None and settings.outputs:
+        from heliobus.cli import doctor_outputs  # noqa: PLC0415  brings brokers and databases
+
+        async for finding in doctor_outputs.outputs(settings, served=served):
+            yield finding
     for each in chosen:
         if served and _is_served(each, settings):
             async for finding in doctor_served.device(each, path):

@@ -1,6 +1,7 @@
 """What `heliobus doctor` looks at on this machine: the state directory, its daemon, the D-Bus."""
 
 import os
+import shutil
 from pathlib import Path
 
 from heliobus.cli.daemon import connected
@@ -9,21 +10,27 @@ from heliobus.cli.problem import Problem
 from heliobus.config import VenusConfig
 
 STALL = 5.0
+LITTLE = 1_000_000
+"""Bytes that have to be free on a disk."""
 NAME_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 DO_NOT_QUEUE, PRIMARY_OWNER = 4, 1
 
 
 def state_directory(state: Path) -> Finding:
     """Whether the ledger can be kept there; nothing is created."""
-    place = next(each for each in (state, *state.absolute().parents) if each.exists())
-    if not place.is_dir():
-        return problem(f"state directory {state}: {place} is not a directory", "set state in [site]")
-    if not os.access(place, os.W_OK | os.X_OK):
-        return problem(
-            f"state directory {state}: this user may not write to {place}",
-            "run as the user of the daemon, or set state in [site]",
-        )
-    return ok(f"state directory {state}" + ("" if place == state else ", which does not exist yet, can be made"))
+    return folder(f"state directory {state}", state, "set state in [site]")
+
+
+def folder(what: str, path: Path, remedy: str) -> Finding:
+    """Whether files can be kept in `path`; `remedy` is what to do if not. Nothing is created."""
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        return problem(f"{what}: {there} is not a directory", remedy)
+    if not os.access(there, os.W_OK | os.X_OK):
+        return problem(f"{what}: this user may not write to {there}", f"run as the user of the daemon, or {remedy}")
+    if shutil.disk_usage(there).free < LITTLE:
+        return problem(f"{what}: the disk is full", "make room, for nothing lasts a restart until then")
+    return ok(what + ("" if there == path else ", which does not exist yet, can be made"))
 
 
 async def daemon(state: Path) -> tuple[Finding, bool]:

@@ -14,6 +14,7 @@ COMMANDS = {
     "read": "One reading of a device.",
     "set": "A command to a device.",
     "profile": "A charger's stored settings: show, compare, back up, apply, restore.",
+    "history": "What was measured: as a table, CSV, JSON, Parquet.",
     "log": "What was commanded, by whom, and how it ended.",
     "doctor": "What is wrong with this machine, cable, port, config, in plain words.",
     "pzem": "Set up a PZEM meter: its address, shunt, alarm, counter.",

@@ -9,6 +9,7 @@ from heliobus.model.command import Command, Done, Outcome, Refused
 from heliobus.model.point import Value
 
 DISK_TIME = 10.0
+LONGEST_WORDS = 500
 REPEATED = 60.0
 """Seconds in which the very same refusal is recorded once: a program that insists must not fill the disk."""
 
@@ -30,7 +31,9 @@ class Recorder:
         result = type(outcome).__name__.lower()
         if isinstance(outcome, Refused) and self._repeated(command, why):
             return
-        self.last = f"{command.point} {command.value}: {result}{': ' + why if why else ''}"
+        words = f"{command.point} {command.value}: {result}{': ' + why if why else ''}"
+        # Everybody is shown it again and again, and the sender's own words may be many.
+        self.last = words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
         time = plant.clock.time()
         record = Record(
             time, plant.name, plant.key, command.origin, command.point, old, command.value, result, why, value
