@@ -259,7 +259,8 @@ def cost_of(driver: Driver) -> Cost:
 
 
 def period_of(poll: Poll, fast: float) -> float:
-    return {Poll.FAST: fast, Poll.NORMAL: NORMAL_PERIOD, Poll.SLOW: SLOW_PERIOD, Poll.ONCE: ONCE_PERIOD}[poll]
+    usual = {Poll.FAST: fast, Poll.NORMAL: NORMAL_PERIOD, Poll.SLOW: SLOW_PERIOD, Poll.ONCE: ONCE_PERIOD}
+    return max(fast, usual[poll])
 
 
 def least(driver: Driver, blocks: Sequence[Block], fast: float, seconds: float) -> float:

@@ -173,6 +173,7 @@ async def test_a_killed_daemon_leaves_nothing_that_the_next_does_not_set_right(
             await shows(client, "/State", lambda state: state not in (EXTERNAL_CONTROL, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steers", [True, False], ids=["the GX goes on", "the GX is silent since"])
 async def test_a_cut_network_and_back(tmp_path: Path, bus: BusDaemon, steers: bool) -> None:
     charger = make_charger()

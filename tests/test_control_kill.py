@@ -72,6 +72,7 @@ def test_killed_anywhere_in_a_change_that_fails_and_is_taken_back(tmp_path: Path
     assert any("settings from before are back" in each for each in said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("charger", [sunny, Forgetful])
 def test_killed_again_while_it_recovers(tmp_path: Path, charger: Callable[[], SimTriStar]) -> None:
     """Only before each step: what is killed after a step and before the next is the same to who comes next."""

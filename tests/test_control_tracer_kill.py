@@ -202,6 +202,7 @@ def test_killed_anywhere(tmp_path: Path, make: Callable[[], SimTracer], wanted: 
         assert any("the settings from before are back" in each for each in said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "wanted"), [(tracer, TWO), (Careless, ONE)])
 def test_killed_again_while_it_recovers(
     tmp_path: Path, make: Callable[[], SimTracer], wanted: dict[str, float]

@@ -87,6 +87,7 @@ def suffer(framing: Framing, seconds: float, **accidents: Any) -> tuple[Ear, Jud
     return run_virtual(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("framing", "seconds", "accidents"),
     [

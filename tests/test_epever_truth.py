@@ -115,7 +115,7 @@ def test_every_check_of_the_old_program_is_known() -> None:
 )
 def test_what_cannot_be_true_is_no_value(words: dict[int, int], doubted: set[str]) -> None:
     tables = recorded()
-    tables[4] |= {0x3110: 2600, 0x331A: 1276} | words
+    tables[4] |= {0x3110: 2600, 0x331A: 1276, 0x331C: 0} | words
     values, reasons = understood(tables)
     assert {name for name, reason in reasons.items() if reason is Reason.OUT_OF_RANGE} == doubted
     assert all(values[name] is None for name in doubted)

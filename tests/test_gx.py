@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tzdata
 from dbus_fast import Variant
 
@@ -75,6 +76,7 @@ async def test_the_daemon_runs_on_the_python_of_a_gx(
     assert not daemon.matching("ERROR|on a GX"), daemon.lines
 
 
+@pytest.mark.slow
 async def test_control_on_a_gx(tmp_path: Path, bus: BusDaemon, client: Client, server: TcpServer) -> None:
     """Switches, limits, DVCC and a change of stored settings, by socket and by D-Bus."""
     charger = server.station.devices[1]

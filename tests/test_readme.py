@@ -13,7 +13,7 @@ README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encodi
 
 def test_the_config_examples_are_good() -> None:
     blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     settings = config.parse(tomllib.loads("\n".join(blocks[:2])), "README.md")
     (roof,) = settings.devices
     assert (roof.name, roof.link.host, roof.link.port, roof.unit, roof.poll) == ("roof", "192.168.1.253", 502, 1, 5.0)
@@ -21,12 +21,14 @@ def test_the_config_examples_are_good() -> None:
     assert settings.site.timezone == "Europe/Oslo"
     # What has to be said of control is said in an example of its own.
     assert not roof.control
-    whole = config.parse(tomllib.loads("\n".join(blocks[:3])), "README.md")
+    whole = config.parse(tomllib.loads("\n".join(blocks[:4])), "README.md")
     roof, shed, heater = whole.devices
     assert (shed.unit, shed.link.baud, heater.unit, heater.link.baud) == (1, 115200, 10, 9600)
     assert shed.link.endpoint == heater.link.endpoint
     assert [total.devices for total in whole.totals] == [("roof", "shed")]
-    (roof,) = (controlled := config.parse({"output": {"venus": {}}} | tomllib.loads(blocks[3]), "README.md")).devices
+    outputs = whole.outputs
+    assert all((outputs.mqtt, outputs.influx, outputs.history, outputs.files, outputs.web))
+    (roof,) = (controlled := config.parse({"output": {"venus": {}}} | tomllib.loads(blocks[4]), "README.md")).devices
     assert roof.options.on and roof.options.highest_voltage == 30.4
     assert [profile.name for profile in controlled.profiles] == ["winter"]
 
