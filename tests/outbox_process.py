@@ -3,7 +3,8 @@
 Started with one JSON object (see Task) as its argument. Each line of the journal is a JSON object with `what`:
 
 - `ready` (`pid`): the outputs run from here on.
-- `kept` (`output`, `times`): the outbox has taken the records of these times.
+- `putting` (`output`, `times`): the outbox is given the records of these times.
+- `kept` (`output`, `times`): it has taken them.
 - `syncing`, `synced` (`output`, `files`: size by inode): one fsync of files and folder, from its beginning to its end.
 - `sent` (`output`, `times`, `at`): the other side has taken these records, at `at` seconds of the monotonic clock.
 - `full`, `room`: the disk is full, and has room again.
@@ -95,15 +96,17 @@ class FullDisk(Files):
 
 
 class KeptOutbox(Outbox):
-    """Notes what it has taken."""
+    """Notes what it is given and what it has taken."""
 
     def __init__(self, folder: Path, *, journal: Journal, **more: Any) -> None:
         super().__init__(folder, **more)
-        self._noted = partial(journal.note, "kept", output=folder.name)
+        self._noted = partial(journal.note, output=folder.name)
 
     async def put(self, records: Sequence[Record]) -> None:
+        times = [record.time_ms for record in records]
+        self._noted("putting", times=times)
         await super().put(records)
-        self._noted(times=[record.time_ms for record in records])
+        self._noted("kept", times=times)
 
 
 class NotedSink(InfluxSink):

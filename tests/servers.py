@@ -3,15 +3,18 @@
 import asyncio
 import getpass
 import shutil
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import aiomqtt
 import paho.mqtt.client as paho
+import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -27,6 +30,16 @@ def program(name: str) -> str:
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
     assert path is not None, f"{name} is missing: install it with scripts/setup (as root) or apt-get"
     return path
+
+
+def name_loopback(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let `name` be 127.0.0.1 for this process; a bare machine has no /etc/hosts, not even for localhost."""
+    look_up = socket.getaddrinfo
+
+    def found(host: Any, *about: Any, **more: Any) -> Any:
+        return look_up("127.0.0.1" if host == name and not more.get("flags") else host, *about, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
 
 
 class Server:

@@ -21,7 +21,7 @@ from heliobus.model.device import Device
 from heliobus.outputs.mqtt.topics import Topics
 from heliobus.outputs.prometheus.scrape import FIXED
 from heliobus.sim.fleet import FleetSite
-from servers import Server, program
+from servers import Server, name_loopback, program
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
@@ -37,6 +37,11 @@ def run(block: str, folder: Path, **replaced: str) -> None:
         assert count == 1, name
     done = subprocess.run(["sh", "-eu", "-c", block], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(autouse=True)
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    name_loopback(monkeypatch, "localhost")
 
 
 @pytest.fixture(scope="module")

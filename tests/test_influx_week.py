@@ -60,8 +60,9 @@ class Story:
         return [time for note in self.of(name, "kept") for time in note["times"]]
 
     def step(self) -> int:
-        """The last step of which anything was kept."""
-        last = max((time for name in NAMES for time in self.kept(name)), default=1000 * START) // 1000
+        """The last step of which anything may be on disk, whether or not that could still be noted."""
+        given = (time for name in NAMES for note in self.of(name, "putting") for time in note["times"])
+        last = max(given, default=1000 * START) // 1000
         return next(step for step in range(1 << 20) if moment(step + 1) > last)
 
     async def start(self, **more: int) -> None:
