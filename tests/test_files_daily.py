@@ -393,3 +393,21 @@ def test_a_disk_that_hangs_holds_nothing_else_up(tmp_path: Path, monkeypatch: py
         hanging.set()
 
     asyncio.run(main())
+
+
+def test_a_clock_that_was_never_set_dates_no_row(tmp_path: Path) -> None:
+    site = Site()
+
+    async def main() -> None:
+        device = introduced(site)
+        put(site, device, {"pv_power": 1.0}, 86_400.0)
+        async with recording(site, tmp_path, every=60, now=86_400.0) as status:
+            await asyncio.sleep(61)
+            assert status.dropped == 1
+            put(site, device, {"pv_power": 2.0}, NOON)
+            await asyncio.sleep(61)
+            assert status.sent == 1
+
+    virtually(main)
+    [row] = rows(tmp_path / f"roof-{DAY}.csv")
+    assert row["pv_power"] == "2.0"

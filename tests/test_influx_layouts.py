@@ -9,10 +9,11 @@ import pytest
 
 from heliobus.config.outputs import InfluxConfig
 from heliobus.devices import catalog
+from heliobus.model.clock import CLOCK_SET
 from heliobus.model.point import Value
 from heliobus.model.quantity import Kind
 from heliobus.model.role import Role
-from heliobus.outputs.influx.clock_care import EARLIEST, ROOM, ClockCare
+from heliobus.outputs.influx.clock_care import ROOM, ClockCare
 from heliobus.outputs.influx.layouts import layout
 from heliobus.outputs.influx.lines import Row, lines
 from heliobus.outputs.influx.native import MEASUREMENTS, NativeLayout, fields_of, text_field
@@ -246,7 +247,7 @@ def test_what_waits_is_bounded_and_spans_all_the_time(devices: int) -> None:
         assert found[0].time == round(1000 * TIME)
         assert found[-1].time > 1000 * (TIME + looks * 0.9)
         assert len({row.measurement for row in found}) == devices
-        assert all(row.time >= 1000 * EARLIEST for row in found)
+        assert all(row.time >= 1000 * CLOCK_SET for row in found)
 
     run_virtual(scenario())
 

@@ -232,10 +232,10 @@ class Controls:
 def _kind(driver: Driver) -> "type[ChargerControl | DeviceControl]":
     """What controls such a device; imported when there is one, since it is most of control's memory."""
     if driver.writes is not None and driver.writes.slave is not None:
-        from heliobus.control.charger import ChargerControl  # noqa: PLC0415
+        from heliobus.control.charger import ChargerControl  # noqa: PLC0415  only for what is steered
 
         return ChargerControl
-    from heliobus.control.device import DeviceControl  # noqa: PLC0415
+    from heliobus.control.device import DeviceControl  # noqa: PLC0415  only for what is not
 
     return DeviceControl
 

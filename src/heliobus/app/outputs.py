@@ -42,7 +42,7 @@ def make(config: OutputsConfig, around: Surroundings) -> Iterator[Output]:
 
         yield HistoryOutput(config.history, around.state, around.clock, around.local, around.statuses)
     if config.files is not None:
-        from heliobus.outputs.files.output import FilesOutput  # noqa: PLC0415
+        from heliobus.outputs.files.output import FilesOutput  # noqa: PLC0415  only who wants it pays
 
         yield FilesOutput(config.files, around.clock, around.local, around.statuses)
     if config.web is not None:

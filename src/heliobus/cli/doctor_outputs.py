@@ -45,9 +45,9 @@ def _missing(output: str) -> Finding | None:
 
 async def _broker(config: MqttConfig, site: str) -> Finding:
     from heliobus.outputs.mqtt.connection import Settings, UnspokenVersionError, connect  # noqa: PLC0415  brings paho
-    from heliobus.outputs.mqtt.paho_client import MQTT_3_1_1, MQTT_5  # noqa: PLC0415
-    from heliobus.outputs.mqtt.session import ConnectionLostError  # noqa: PLC0415
-    from heliobus.outputs.mqtt.topics import Topics  # noqa: PLC0415
+    from heliobus.outputs.mqtt.paho_client import MQTT_3_1_1, MQTT_5  # noqa: PLC0415  with paho-mqtt
+    from heliobus.outputs.mqtt.session import ConnectionLostError  # noqa: PLC0415  with paho-mqtt
+    from heliobus.outputs.mqtt.topics import Topics  # noqa: PLC0415  with paho-mqtt
 
     where = f"mqtt{'s' if config.encrypted else ''}://{config.host}:{config.port}"
     try:
@@ -85,7 +85,7 @@ async def _broker(config: MqttConfig, site: str) -> Finding:
 
 async def _database(config: InfluxConfig) -> Finding:
     from heliobus.outputs.influx.sink import InfluxSink  # noqa: PLC0415  brings aiohttp
-    from heliobus.outputs.outbox import Record, SinkAwayError, SinkRefusedError  # noqa: PLC0415
+    from heliobus.outputs.outbox import Record, SinkAwayError, SinkRefusedError  # noqa: PLC0415  with aiohttp
 
     try:
         config.password.reveal(), config.token.reveal()

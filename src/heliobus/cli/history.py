@@ -147,7 +147,7 @@ def check(path: Path | None) -> None:
     """Read the whole file and say whether it is sound; also while the daemon runs."""
     where = source(path)
     from heliobus.outputs.history.sound import examined  # noqa: PLC0415  brings sqlite3
-    from heliobus.outputs.history.stored import NoHistoryError  # noqa: PLC0415
+    from heliobus.outputs.history.stored import NoHistoryError  # noqa: PLC0415  SQLite may be missing
 
     try:
         report = examined(where.file)

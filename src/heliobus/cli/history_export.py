@@ -187,7 +187,7 @@ def _progress(steps: int) -> Iterator[Step]:
         return
     try:
         from rich.console import Console  # noqa: PLC0415  brings rich
-        from rich.progress import Progress  # noqa: PLC0415
+        from rich.progress import Progress  # noqa: PLC0415  only for a bar
     except ImportError:
         yield lambda: None
         return

@@ -20,8 +20,8 @@ def progress() -> Iterator[Progress]:
         return
     try:
         from rich.console import Console  # noqa: PLC0415  brings rich
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-        from rich.progress import Progress as Bars  # noqa: PLC0415
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415  only for a bar
+        from rich.progress import Progress as Bars  # noqa: PLC0415  as above
     except ImportError:
         yield Quiet()
         return

@@ -7,9 +7,10 @@ from typing import overload
 from heliobus.ledger.energy import GAP, Count, EnergyMark, count, mark_of
 from heliobus.ledger.extremes import UNKNOWN, Extremes, device_extremes, known, moved, own
 from heliobus.ledger.history import Past, credited, opened, window
-from heliobus.ledger.moment import CLOCK_SET, Moment, elapsed, moment_of
+from heliobus.ledger.moment import Moment, elapsed, moment_of
 from heliobus.ledger.sample import Sample
 from heliobus.ledger.stages import LONGEST_PERIOD, StageMark, stage_mark, timed, watched
+from heliobus.model.clock import CLOCK_SET
 from heliobus.model.day import Day, Days
 from heliobus.model.localtime import LocalTime
 from heliobus.model.vocabulary import YIELD_TODAY, YIELD_TOTAL

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from heliobus.ledger.sample import Sample
+from heliobus.model.clock import CLOCK_SET
 from heliobus.model.localtime import LocalTime
 
-# 2025-01-01 UTC: a clock before it has never been set.
-CLOCK_SET = 1_735_689_600.0
 DATE_SET = "2025"
+"""The year of CLOCK_SET: a local date before it is none."""
 
 OFF, FAULT, BULK, ABSORPTION, FLOAT, EQUALIZE = 0, 2, 3, 4, 5, 7
 _NOON = 12

@@ -3,6 +3,9 @@
 import time
 from typing import Protocol
 
+CLOCK_SET = 1_735_689_600
+"""2025-01-01 UTC in seconds: a clock before it was never set, and does not say when anything was measured."""
+
 
 class Clock(Protocol):
     """Wall-clock time in UTC seconds since 1970."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
+from heliobus.model.clock import CLOCK_SET
 from heliobus.model.device import Device
 from heliobus.model.point import Value
 from heliobus.model.reading import Reading
@@ -17,6 +18,11 @@ class Sample:
     device: Device
     time: int
     values: Mapping[str, Value]
+
+    @property
+    def timed(self) -> bool:
+        """Whether `time` is one: the machine's clock had been set."""
+        return self.time >= 1000 * CLOCK_SET
 
 
 class Sampler:

@@ -47,7 +47,10 @@ class Recorder:
             await self._sweep()
 
     async def _record(self, samples: list[Sample], names: Mapping[str, str]) -> None:
-        lines = daily.lines(self._folder, self._config.formats, names, self._local(), samples)
+        # A row of 1970 says nothing true; its values are in the snapshots all the same.
+        timed = [sample for sample in samples if sample.timed]
+        self._status.dropped += len(samples) - len(timed)
+        lines = daily.lines(self._folder, self._config.formats, names, self._local(), timed)
         loop = asyncio.get_running_loop()
         written, failure = await loop.run_in_executor(self._thread, daily.record, lines, log.warning)
         self._status.sent += written

@@ -33,5 +33,3 @@ DAY = Level("day", DAY_MS, 64)
 LEVELS = (RAW, MINUTE, QUARTER, DAY)
 """From fine to coarse."""
 ROLLED_UP = (MINUTE, QUARTER, DAY)
-CLOCK_SET = 1_735_689_600
-"""2025-01-01 UTC in seconds: a clock before it has never been set, and says nothing about when a sample was taken."""

@@ -3,7 +3,8 @@
 import sqlite3
 from dataclasses import dataclass
 
-from heliobus.outputs.history.levels import CLOCK_SET, DAY, DAY_MS, MINUTE, QUARTER, RAW, SERIES_BITS, Level
+from heliobus.model.clock import CLOCK_SET
+from heliobus.outputs.history.levels import DAY, DAY_MS, MINUTE, QUARTER, RAW, SERIES_BITS, Level
 from heliobus.outputs.history.local_days import EPOCH
 
 

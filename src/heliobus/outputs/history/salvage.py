@@ -6,9 +6,10 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from heliobus.model.clock import CLOCK_SET
 from heliobus.outputs.history import schema
 from heliobus.outputs.history.coding import DamagedBlockError, opened
-from heliobus.outputs.history.levels import CLOCK_SET, DAY, LEVELS, SERIES_BITS, Level
+from heliobus.outputs.history.levels import DAY, LEVELS, SERIES_BITS, Level
 from heliobus.outputs.history.local_days import EPOCH
 
 MOST_FAILURES = 200_000

@@ -11,7 +11,7 @@ from heliobus.model.point import Value
 from heliobus.outputs.history.coding import sealed
 from heliobus.outputs.history.database import Database, is_damage, open_for_writing
 from heliobus.outputs.history.hours import Samples, joined, journal_bytes
-from heliobus.outputs.history.levels import CLOCK_SET, HOUR, QUARTER
+from heliobus.outputs.history.levels import HOUR, QUARTER
 from heliobus.outputs.history.local_days import LocalDays
 from heliobus.outputs.history.registry import Channels, Registry
 from heliobus.outputs.history.retention import Limits, delete_old, delete_too_much
@@ -114,7 +114,7 @@ class Writer:
     ) -> None:
         hours: dict[tuple[int, int], list[Samples]] = {}
         for sample in samples:
-            if sample.time < 1000 * CLOCK_SET:
+            if not sample.timed:
                 continue
             self._know_day(connection, days, sample.time)
             channels = registry.channels(sample.device)

@@ -2,12 +2,10 @@
 
 import asyncio
 
-from heliobus.model.clock import Clock
+from heliobus.model.clock import CLOCK_SET, Clock
 from heliobus.outputs.influx.lines import Row
 from heliobus.outputs.status import OutputStatus
 
-EARLIEST = 1_577_836_800.0
-"""2020-01-01 UTC: a clock before that has not been set since the machine started."""
 ROOM = 1000
 """Rows that may wait; beyond that every second look at the site is forgotten, so that the rest spans all the time."""
 
@@ -24,7 +22,7 @@ class ClockCare:
     def passed(self, rows: list[Row]) -> list[Row]:
         """The rows that may be stored now, those that waited first. `rows` are those of one look at the site."""
         wall, steady = self._clock.time(), asyncio.get_running_loop().time()
-        if wall < EARLIEST:
+        if wall < CLOCK_SET:
             self._lead = wall - steady
             self._hold(rows)
             return []
@@ -45,6 +43,6 @@ class ClockCare:
 
 def _right(row: Row, shift: int | None) -> Row | None:
     """`row` with its right time; None if that cannot be known."""
-    if row.time >= 1000 * EARLIEST:
+    if row.time >= 1000 * CLOCK_SET:
         return row
     return None if shift is None else row._replace(time=row.time + shift)

@@ -34,7 +34,7 @@ def _named(config: InfluxConfig, site_name: str, site: Site, state: Path) -> Row
 
 def _venus(config: InfluxConfig, site_name: str, state: Path) -> Rows:
     from heliobus.outputs.influx.venus_layout import VenusLayout  # noqa: PLC0415  brings the trees of a GX
-    from heliobus.outputs.venus.kept import kept  # noqa: PLC0415
+    from heliobus.outputs.venus.kept import kept  # noqa: PLC0415  only for this layout
 
     instances = kept(state)
     venus = VenusLayout(instances.portal(), instances, site_name)

@@ -104,7 +104,7 @@ def _why(error: OSError) -> str:
 
 
 async def _secured(plain: socket.socket, context: "ssl.SSLContext", host: str) -> socket.socket:
-    import ssl  # noqa: PLC0415
+    import ssl  # noqa: PLC0415  the daemon may be without it
 
     loop = asyncio.get_running_loop()
     secured: ssl.SSLSocket | None = None

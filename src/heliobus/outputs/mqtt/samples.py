@@ -18,8 +18,6 @@ FOLDER = "outbox-mqtt"
 KEPT = 30 * 86_400.0
 SEPARATOR = b"\n"
 """Between topic and payload of a record; neither has one."""
-EARLIEST = 1_577_836_800_000
-"""2020-01-01 UTC in ms: a clock before it was never set, and does not say when a sample was taken."""
 PASSING = frozenset({"Quota exceeded"})
 """Refusals that are not about the message: it is taken later."""
 PACE = Pace(records=100)
@@ -88,7 +86,7 @@ class SamplesPart:
 
 async def _collect(sampler: Sampler, topics: Topics, outbox: Outbox) -> None:
     async for samples in sampler.samples():
-        timed = [each for each in samples if each.time >= EARLIEST]
+        timed = [each for each in samples if each.timed]
         outbox.status.dropped += len(samples) - len(timed)
         await outbox.put([record(topics, each) for each in timed])
 
