@@ -1,12 +1,13 @@
 """A charger whose stored settings are changed by somebody who may be killed at any moment."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from control_stage import NOON, OPTIONS, Rig
+from fuse import Fuse, Killed
 from heliobus.control.journal import pending
 from heliobus.control.plant import Plant
 from heliobus.control.transaction import SettingsChange
@@ -38,36 +39,6 @@ ADDRESSES = {
 }
 NEW_WORDS = {0xE000: round(28.4 / 2 * 32768 / 180), 0xE001: round(27.0 / 2 * 32768 / 180), 0xE002: 3600, 0xE006: 900}
 CHARGING = (ChargeStage.MPPT, ChargeStage.ABSORPTION, ChargeStage.FLOAT)
-
-
-class Killed(BaseException):
-    """kill -9."""
-
-
-class Fuse:
-    """Kills at tick `at`, and at every tick after; None never. With `after` False only what comes is killed."""
-
-    def __init__(self, at: int | None, *, after: bool = True) -> None:
-        self.ticks = 0
-        self._at = at
-        self._after = after
-
-    async def burn(self, what: Callable[[], Awaitable[Any]]) -> Any:
-        self._tick()
-        try:
-            return await what()
-        finally:
-            if self._after:
-                self._tick()
-
-    @property
-    def blown(self) -> bool:
-        return self._at is not None and self.ticks >= self._at
-
-    def _tick(self) -> None:
-        self.ticks += 1
-        if self.blown:
-            raise Killed
 
 
 class FusedTerminal(Terminal):

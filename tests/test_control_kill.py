@@ -13,11 +13,11 @@ from control_change import (
     WANTED,
     ChangeRig,
     Forgetful,
-    Fuse,
     apply,
     assert_sound,
     recover,
 )
+from fuse import Fuse
 from heliobus.model.command import Done, Failed
 from heliobus.sim.tristar import SimTriStar
 from heliobus.sim.virtual_time import run_virtual

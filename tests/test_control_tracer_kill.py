@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from device_stage import Stage, tracer
+from fuse import Fuse, Killed
 from heliobus.control.block_change import BlockChange
 from heliobus.control.block_settling import RESTORES, is_new, is_old
 from heliobus.control.journal import Damaged, Entry, Journal, Record, Step, pending
@@ -44,36 +45,6 @@ assert WRITES is not None
 POLLED = {v.BATTERY_VOLTAGE.name, ep.SYSTEM_VOLTAGE.name, *(each.point.name for each in WRITES.stored)}
 LEAN = replace(FULL, registers=tuple(each for each in FULL.registers if each.point.name in POLLED), recognise=_at_once)
 """A life is short: only what a change looks at is polled."""
-
-
-class Killed(BaseException):
-    """kill -9."""
-
-
-class Fuse:
-    """Kills at tick `at`, and at every tick after; None never. With `after` False only what comes is killed."""
-
-    def __init__(self, at: int | None, *, after: bool = True) -> None:
-        self.ticks = 0
-        self._at = at
-        self._after = after
-
-    async def burn(self, what: Callable[[], Awaitable[Any]]) -> Any:
-        self._tick()
-        try:
-            return await what()
-        finally:
-            if self._after:
-                self._tick()
-
-    @property
-    def blown(self) -> bool:
-        return self._at is not None and self.ticks >= self._at
-
-    def _tick(self) -> None:
-        self.ticks += 1
-        if self.blown:
-            raise Killed
 
 
 class FusedTerminal(Terminal):

@@ -49,7 +49,7 @@ async def test_what_was_put_is_there_after_a_kill(tmp_path: Path) -> None:
             assert [entry.record for entry in entries] == [record(number, 2000) for number in range(600)]
 
 
-async def test_while_everything_is_taken_the_tail_stays_empty_and_is_never_synced(tmp_path: Path) -> None:
+def test_while_everything_is_taken_the_tail_stays_empty_and_is_never_synced(tmp_path: Path) -> None:
     class CountingFiles(Files):
         synced = 0
 
@@ -58,12 +58,16 @@ async def test_while_everything_is_taken_the_tail_stays_empty_and_is_never_synce
             super().sync(path)
 
     files, sink = CountingFiles(), FakeSink()
-    async with an_outbox(tmp_path, files=files, sync_every=0.5) as outbox, forwarding(outbox, sink):
-        for number in range(50):
-            await outbox.put([record(number)])
-            await until(lambda: outbox.waiting == 0)
-        await asyncio.sleep(0.6)
-        await until(lambda: bytes_in(tmp_path) == 0)
+
+    async def main() -> None:
+        async with an_outbox(tmp_path, files=files, sync_every=10) as outbox, forwarding(outbox, sink):
+            for number in range(50):
+                await outbox.put([record(number)])
+                await until(lambda: outbox.waiting == 0)
+            await asyncio.sleep(30)
+            await until(lambda: bytes_in(tmp_path) == 0)
+
+    run_virtual(main())
     assert sink.numbers == list(range(50))
     assert [path.name for path in tmp_path.iterdir()] == ["tail.00000001"]
     assert files.synced == 0
